@@ -1,0 +1,54 @@
+# Two commands on a fresh machine: `make demo` and `make test`. Each does all of its own set-up.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
+PYTHON := $(shell cat .python-version)
+READY := $(VENV)/.ready
+
+
+.PHONY: help setup demo test lint types pytest train wheel-check constraints bench clean
+
+help:  ## show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+setup: $(READY)  ## make a ready .venv (Python 3.10 and pinned dependencies)
+
+demo: $(READY)  ## two real clips, from file to report (runs/demo/report.html)
+	@$(BIN)/hybrid demo --out runs/demo
+
+test: $(READY) lint types pytest  ## lint, types, import rules and every test
+
+lint: $(READY)
+	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --check --quiet . && echo "lint: ok"
+	@out=$$($(BIN)/lint-imports 2>&1) && echo "import rules: ok" || { echo "$$out"; exit 1; }
+
+types: $(READY)
+	@$(BIN)/mypy --no-error-summary && echo "types: ok"
+
+pytest: $(READY)
+	@$(BIN)/python -m pytest
+
+wheel-check: $(READY)  ## build the wheel and run the demo from it, in a clean environment
+	@bash .ci/wheel-check
+
+constraints: $(UV)  ## pin every dependency anew
+	@$(UV) pip compile --quiet --python $(PYTHON) --no-emit-index-url --no-header --no-annotate \
+	  --extra lava --extra dev pyproject.toml -o constraints.txt
+
+clean:
+	@rm -rf $(VENV) .uv dist build runs
+
+$(READY): pyproject.toml constraints.txt .python-version | $(UV)
+	@echo "setup: $(VENV) (Python $(PYTHON), pinned dependencies; about a minute the first time)"
+	@$(UV) venv --quiet --clear --python $(PYTHON) $(VENV) || { \
+	  echo "setup failed: no Python $(PYTHON) was found and none could be fetched. Install it (pyenv install $(PYTHON), or your system's python$(PYTHON)) and run make again." >&2; exit 1; }
+	@$(UV) pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[lava,dev]' || { \
+	  echo "setup failed: the packages could not be installed; the message above says which. Check the network and disk space (6 GB), then run make again." >&2; exit 1; }
+	@touch $@
+
+.uv/bin/uv:
+	@echo "setup: uv is not on this machine; putting it into .uv"
+	@python3 -m venv .uv && .uv/bin/pip install --quiet uv 2>&1 | { grep -v '^WARNING' || true; } ; test -x $@ || { \
+	  echo "setup failed: uv could not be installed. Install it by hand (pip install uv) and run make again." >&2; exit 1; }

@@ -1,0 +1,1 @@
+"""The ANN part of the hybrid model, in torch alone."""

@@ -1,0 +1,1 @@
+"""Simulated neuromorphic chips: map a spiking network onto cores, run it exactly, count, time, price."""

@@ -1,0 +1,1 @@
+"""Deploy hybrid spiking/ANN models for compressed video: read, partition, compile, run, report."""
