@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, assume, settings
 from hypothesis import strategies as st
 
+import hybrid
 from snn_export.network import (
     LIF,
     Connection,
@@ -136,3 +138,15 @@ def _cases(
 def cases() -> Callable[..., st.SearchStrategy[Case]]:
     """A strategy of random networks with inputs; switch features off where a backend lacks them."""
     return _cases
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """Where the test data lie."""
+    return Path(__file__).parent / "data"
+
+
+@pytest.fixture(scope="session")
+def demo_clips() -> tuple[Path, ...]:
+    """The real clips that the package ships."""
+    return tuple(sorted((Path(hybrid.__file__).parent / "data" / "clips").glob("*.avi")))
