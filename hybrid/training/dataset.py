@@ -1,0 +1,144 @@
+"""Folders of clips: one folder per class, split by recording group, GOPs held in memory."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from hybrid.errors import BadInputError
+from hybrid.model.config import InputConfig
+from hybrid.model.inputs import sizes_of, to_tensors
+from hybrid.video import read
+from hybrid.video.transform import Views, centre_crop, crop, flip, to_views
+
+VIDEO_SUFFIXES = {".avi", ".mp4", ".mkv", ".mov", ".m4v"}
+GROUP = re.compile(r"^(?P<group>.+)_(?P<index>\d+)$")
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """One labelled video.
+
+    Attributes:
+        path: the file.
+        label: name of its class, the folder's.
+        group: recording it belongs to; clips of one group share person, place and light.
+    """
+
+    path: Path
+    label: str
+    group: str
+
+
+def find_clips(root: Path, classes: Sequence[str]) -> tuple[Clip, ...]:
+    """List `root/LABEL/GROUP_INDEX.avi` in a fixed order.
+
+    Raises:
+        BadInputError: for a missing folder, an unknown label or an empty class.
+    """
+    if not root.is_dir():
+        raise BadInputError(
+            str(root), "there is no such folder", "give a folder with one sub-folder per class"
+        )
+    unknown = sorted({x.name for x in root.iterdir() if x.is_dir()} - set(classes))
+    if unknown:
+        raise BadInputError(
+            str(root), f"{unknown[0]!r} is not in the config's classes", "add it there, or move it away"
+        )
+    clips: list[Clip] = []
+    for label in classes:
+        paths = sorted(x for x in (root / label).glob("*") if x.suffix.lower() in VIDEO_SUFFIXES)
+        if not paths:
+            raise BadInputError(
+                str(root / label), "this class has no clips", "add clips, or take the class out of the config"
+            )
+        for path in paths:
+            match = GROUP.match(path.stem)
+            clips.append(Clip(path, label, match["group"] if match else path.stem))
+    return tuple(clips)
+
+
+def split_by_group(clips: Sequence[Clip], share: float) -> tuple[tuple[Clip, ...], tuple[Clip, ...]]:
+    """Hold out whole recording groups: per class the smallest ones until `share` is reached, never all.
+
+    Returns:
+        Training clips and held-out clips; no group is in both.
+    """
+    held: set[tuple[str, str]] = set()
+    for label in dict.fromkeys(clip.label for clip in clips):
+        sizes: dict[str, int] = {}
+        for clip in clips:
+            if clip.label == label:
+                sizes[clip.group] = sizes.get(clip.group, 0) + 1
+        goal, count = share * sum(sizes.values()), 0
+        for group in sorted(sizes, key=lambda g: (sizes[g], g))[:-1]:
+            if count >= goal:
+                break
+            held.add((label, group))
+            count += sizes[group]
+    train = tuple(clip for clip in clips if (clip.label, clip.group) not in held)
+    return train, tuple(clip for clip in clips if (clip.label, clip.group) in held)
+
+
+def load_views(clip: Path, config: InputConfig) -> Views:
+    """Every whole GOP of a clip, resized and quantised, not cropped.
+
+    Raises:
+        BadInputError: for a broken clip, or one shorter than one GOP.
+    """
+    gops = [gop for gop in read(clip, max_steps=config.steps) if gop.steps == config.steps]
+    if not gops:
+        raise BadInputError(
+            str(clip), f"no GOP has an I-frame and {config.steps} P-frames", "use a longer clip"
+        )
+    return to_views(gops, sizes_of(config))
+
+
+class ClipDataset(Dataset[tuple[Tensor, Tensor, Tensor, int]]):
+    """Clips as (iframe [V, ...], motion [V, T, ...], residual [V, T, ...], label).
+
+    For training, the GOP of each segment, the crop and the flip are drawn at random (TSN, Wang et al. 2016);
+    otherwise the middle GOP of each segment and the centre crop.
+    """
+
+    def __init__(
+        self,
+        clips: Sequence[Clip],
+        classes: Sequence[str],
+        config: InputConfig,
+        *,
+        train: bool,
+        on_clip: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._config, self._train = config, train
+        self._labels = [classes.index(clip.label) for clip in clips]
+        self._views = []
+        for clip in clips:
+            self._views.append(load_views(clip.path, config))
+            on_clip()
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    def __getitem__(self, item: int) -> tuple[Tensor, Tensor, Tensor, int]:
+        views, config = self._views[item], self._config
+        offsets = torch.rand(config.views) if self._train else torch.full((config.views,), 0.5)
+        count = len(views.iframe)
+        chosen = [int((i + float(offset)) * count / config.views) for i, offset in enumerate(offsets)]
+        views = Views(views.iframe[chosen], views.motion[chosen], views.residual[chosen])
+        if not self._train:
+            views = centre_crop(views, config.crop)
+        else:
+            height, width = views.iframe.shape[-2:]
+            top = int(torch.randint(height - config.crop + 1, ()))
+            left = int(torch.randint(width - config.crop + 1, ()))
+            views = crop(views, top, left, config.crop)
+            if bool(torch.randint(2, ())):
+                views = flip(views)
+        return (*to_tensors(views, config), self._labels[item])

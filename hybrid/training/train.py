@@ -1,0 +1,98 @@
+"""Train a model on a folder of clips and write a checkpoint that says how it was made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import lightning
+from torch.utils.data import DataLoader
+
+from hybrid.model.checkpoint import save_checkpoint
+from hybrid.model.config import ModelConfig
+from hybrid.model.hybrid_model import HybridModel
+from hybrid.training.dataset import ClipDataset, find_clips, split_by_group
+from hybrid.training.initialise import scale_to_firing_rate
+from hybrid.training.module import TrainingModule
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingResult:
+    """What came out.
+
+    Attributes:
+        accuracy: top-1 on the held-out groups after the last epoch, 0 to 1.
+        train_clips: clips trained on.
+        held_out_clips: clips of the held-out groups.
+    """
+
+    accuracy: float
+    train_clips: int
+    held_out_clips: int
+
+
+def train(
+    data: Path,
+    config: ModelConfig,
+    out: Path,
+    *,
+    epochs: int,
+    batch: int,
+    learning_rate: float,
+    weight_decay: float,
+    held_out: float,
+    seed: int,
+    command: str,
+    on_load: Callable[[int, int], None] = lambda done, total: None,
+) -> TrainingResult:
+    """Train for a fixed number of epochs; the held-out groups are measured, never selected on.
+
+    Args:
+        data: folder with one sub-folder per class.
+        config: the model.
+        out: the checkpoint to write.
+        epochs: passes over the training clips.
+        batch: clips per step.
+        learning_rate: peak of the schedule.
+        weight_decay: AdamW's.
+        held_out: share of the clips of each class to hold out, in whole recording groups.
+        seed: of everything random.
+        command: written into the checkpoint, to do it again.
+        on_load: told how many clips of how many are read.
+
+    Raises:
+        BadInputError: for a data set or a clip that cannot be used.
+    """
+    lightning.seed_everything(seed, verbose=False)
+    clips = find_clips(data, config.classes)
+    train_clips, held_clips = split_by_group(clips, held_out)
+    done = iter(range(1, len(clips) + 1))
+
+    def tick() -> None:
+        on_load(next(done), len(clips))
+
+    sets = [
+        ClipDataset(part, config.classes, config.input, train=train, on_clip=tick)
+        for part, train in ((train_clips, True), (held_clips, False))
+    ]
+    loaders = [DataLoader(s, batch, shuffle=t, drop_last=t) for s, t in zip(sets, (True, False), strict=True)]
+    model = HybridModel(config)
+    _, motion, residual, _ = next(iter(loaders[0]))
+    scale_to_firing_rate(model.stm_motion, motion.flatten(0, 1))
+    scale_to_firing_rate(model.stm_residual, residual.flatten(0, 1))
+    module = TrainingModule(model, learning_rate, weight_decay)
+    trainer = lightning.Trainer(
+        max_epochs=epochs, logger=False, enable_checkpointing=False, enable_model_summary=False,
+        num_sanity_val_steps=0, deterministic=True, log_every_n_steps=1,
+    )  # fmt: skip
+    trainer.fit(module, *loaders)
+    result = TrainingResult(float(trainer.callback_metrics["accuracy"]), len(train_clips), len(held_clips))
+    groups = sorted({f"{clip.label}:{clip.group}" for clip in held_clips})
+    notes = {
+        "command": command, "seed": str(seed), "epochs": str(epochs),
+        "held_out_groups": ", ".join(groups), "held_out_accuracy": f"{result.accuracy:.4f}",
+        "held_out_clips": str(result.held_out_clips), "train_clips": str(result.train_clips),
+    }  # fmt: skip
+    save_checkpoint(module.model, out, notes)
+    return result
