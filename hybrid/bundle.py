@@ -1,0 +1,165 @@
+"""The bundle: one folder that holds a compiled model, versioned and checksummed; nothing in it is pickled."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping as MappingType
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import nn
+
+from ann_part.program import Program, ProgramError, build
+from hwsim.chip import Chip
+from hwsim.mapping import Mapping, from_json, to_json
+from hybrid.errors import BadInputError, VerificationError
+from hybrid.files import folder_aside
+from hybrid.model.config import ModelConfig
+from hybrid.platform import Host, Link
+from snn_export import files as network_files
+from snn_export.network import SpikingNetwork
+
+MANIFEST = "manifest.json"
+SCHEMA_VERSION: Literal[1] = 1
+CONTENTS = (network_files.STRUCTURE, network_files.ARRAYS, "ann.json", "ann.safetensors", "mapping.json")
+
+
+class Parity(BaseModel):
+    """Evidence that the compiled network runs the same everywhere, from the calibration clip.
+
+    Attributes:
+        backends: executors that agreed bit for bit with the integer reference.
+        gops: GOPs compared.
+        sha256: hash of every spike and potential of the reference.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    backends: tuple[str, ...]
+    gops: int
+    sha256: str
+
+
+class Manifest(BaseModel):
+    """What the bundle holds and how it came to be."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_version: Literal[1] = Field(description="of this file")
+    model: ModelConfig = Field(description="the model's configuration")
+    chip: Chip = Field(description="the chip it was compiled for, all constants included")
+    host: Host = Field(description="accounting of the ANN part")
+    link: Link = Field(description="between host and chip")
+    plan: dict[str, Any] = Field(description="where every op runs and why")
+    host_inputs: tuple[str, ...] = Field(description="inputs of the ANN program, in order")
+    host_macs: int = Field(description="multiply-accumulates of the ANN program per GOP")
+    host_weight_bytes: int = Field(description="bytes of its weights")
+    parity: Parity
+    source: dict[str, str] = Field(description="the checkpoint: hash and training notes")
+    versions: dict[str, str] = Field(description="of what wrote the bundle")
+    files: dict[str, str] = Field(description="sha256 of every other file")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bundle:
+    """A bundle read from disk and verified.
+
+    Attributes:
+        manifest: its description.
+        network: the spiking graph.
+        mapping: where its neurons sit on the chip.
+        ann: the ANN program as a module.
+    """
+
+    manifest: Manifest
+    network: SpikingNetwork
+    mapping: Mapping
+    ann: nn.Module
+
+
+def write_bundle(
+    folder: Path, network: SpikingNetwork, mapping: Mapping, program: Program, manifest: MappingType[str, Any]
+) -> None:
+    """Write a bundle aside and rename it; identical input gives identical bytes.
+
+    Args:
+        folder: where to; an older bundle there is replaced.
+        network: the spiking graph.
+        mapping: of that graph on the chip.
+        program: the ANN part.
+        manifest: the fields of `Manifest`, but for the version and the checksums.
+
+    Raises:
+        BadInputError: where the folder exists and is no bundle.
+    """
+    with folder_aside(folder, MANIFEST) as aside:
+        network_files.write(network, aside)
+        (aside / "ann.json").write_text(_json({"records": list(program.records)}))
+        (aside / "ann.safetensors").write_bytes(save({k: v.contiguous() for k, v in program.tensors.items()}))
+        (aside / "mapping.json").write_text(_json(to_json(mapping)))
+        checksums = {name: _sha256(aside / name) for name in CONTENTS}
+        record = Manifest(schema_version=SCHEMA_VERSION, files=checksums, **manifest)
+        (aside / MANIFEST).write_text(_json(record.model_dump(mode="json")))
+
+
+def load_bundle(folder: Path) -> Bundle:
+    """Read a bundle after verifying its schema version and every checksum.
+
+    Raises:
+        BadInputError: where it is no bundle, or one of another schema version.
+        VerificationError: where a file was changed after it was written.
+    """
+    manifest = _manifest(folder)
+    for name in CONTENTS:
+        path = folder / name
+        if not path.is_file():
+            raise BadInputError(str(path), "this file of the bundle is missing", "compile the model again")
+        if _sha256(path) != manifest.files.get(name):
+            raise VerificationError(
+                str(path),
+                "its checksum is not the one in the manifest: it was changed",
+                "compile the model again",
+            )
+    try:
+        records = json.loads((folder / "ann.json").read_text())["records"]
+        ann = build(Program(tuple(records), load_file(folder / "ann.safetensors")))
+        mapping = from_json(json.loads((folder / "mapping.json").read_text()))
+    except (ProgramError, SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise BadInputError(
+            str(folder), f"the bundle cannot be read: {error}", "compile the model again"
+        ) from error
+    return Bundle(manifest, network_files.read(folder), mapping, ann)
+
+
+def _manifest(folder: Path) -> Manifest:
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise BadInputError(
+            str(folder),
+            f"it holds no {MANIFEST}, so it is no bundle",
+            "give a folder that `hybrid compile` wrote",
+        )
+    try:
+        data = json.loads(path.read_text())
+        version = data.get("schema_version") if isinstance(data, dict) else None
+        if version != SCHEMA_VERSION:
+            what = f"schema version {version}; this program reads {SCHEMA_VERSION}"
+            raise BadInputError(str(path), what, "use the version of hybrid-snn that wrote it")
+        return Manifest.model_validate(data)
+    except (json.JSONDecodeError, ValidationError) as error:
+        raise BadInputError(
+            str(path), f"not a manifest of ours: {error}", "compile the model again"
+        ) from error
+
+
+def _json(data: object) -> str:
+    return json.dumps(data, indent=1, sort_keys=True, allow_nan=False) + "\n"
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

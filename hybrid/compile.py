@@ -1,0 +1,142 @@
+"""From a trained model to a bundle: trace, partition, quantise, map, export, verify."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import asdict
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ann_part.program import ProgramError, export_program
+from hwsim import engine
+from hwsim.chip import Chip
+from hwsim.mapping import map_network
+from hybrid.bundle import Parity, write_bundle
+from hybrid.errors import HybridError, VerificationError
+from hybrid.graph import ModelGraph, trace
+from hybrid.model.checkpoint import Checkpoint
+from hybrid.model.inputs import INPUT_NAMES, chip_values, input_ports, to_tensors
+from hybrid.partition import Plan, make_plan
+from hybrid.partition.extract import chip_layers, example_inputs, host_module
+from hybrid.platform import Host, Link
+from hybrid.video.transform import Views
+from snn_export import reference
+from snn_export.compare import first_difference
+from snn_export.network import IntArray, Recording, SpikingNetwork
+from snn_export.quantize import quantize
+
+STAGES = ("trace", "partition", "quantise", "map", "export", "verify", "write")
+PACKAGES = ("hybrid-snn", "torch", "numpy", "av")
+
+
+def plan_model(
+    checkpoint: Checkpoint, calibration: Views, chip: Chip, host: Host, link: Link, pins: Collection[str]
+) -> tuple[ModelGraph, Plan]:
+    """Trace a model on real GOPs and partition it.
+
+    Args:
+        checkpoint: the model.
+        calibration: cropped GOPs of a real clip; they give the activities.
+        chip: where spiking ops may run.
+        host: where everything may run.
+        link: between the two.
+        pins: prefixes of op names to fix to the chip.
+
+    Raises:
+        BadInputError: for a model that cannot be traced.
+        IllegalPlanError: for a pin that no target can carry out.
+    """
+    config = checkpoint.model.config.input
+    graph = trace(checkpoint.model, to_tensors(calibration, config))
+    bits = {port.name: port.bits for port in input_ports(config)}
+    return graph, make_plan(graph, chip, host, link, bits, pins)
+
+
+def compile_model(
+    checkpoint: Checkpoint,
+    calibration: Views,
+    chip: Chip,
+    host: Host,
+    link: Link,
+    out: Path,
+    *,
+    pins: Collection[str],
+    on_stage: Callable[[str], None] = lambda stage: None,
+) -> None:
+    """Compile a model and write the bundle `out`.
+
+    Args:
+        checkpoint: the model.
+        calibration: cropped GOPs of a real clip: activities, parity check and export example.
+        chip: the chip to compile for.
+        host: accounting of the ANN part.
+        link: between the two.
+        out: the folder to write.
+        pins: prefixes of op names to fix to the chip.
+        on_stage: told each of `STAGES` as it begins.
+
+    Raises:
+        BadInputError: for a model that cannot be traced, or an `out` that is something else.
+        IllegalPlanError: for a pin that no target can carry out.
+        hwsim.mapping.DoesNotFit: where the spiking graph exceeds the chip.
+        VerificationError: where the simulator and the reference differ.
+    """
+    config = checkpoint.model.config.input
+    on_stage("trace")
+    graph, plan = plan_model(checkpoint, calibration, chip, host, link, pins)
+    on_stage("partition")
+    module, host_inputs = host_module(graph, plan.on_chip)
+    on_stage("quantise")
+    layers = chip_layers(graph, plan.on_chip)
+    used = {layer.source for layer in layers}
+    network = quantize([port for port in input_ports(config) if port.name in used], layers)
+    on_stage("map")
+    mapping = map_network(network, chip)
+    on_stage("export")
+    values = dict(zip(INPUT_NAMES, to_tensors(calibration, config), strict=True))
+    try:
+        program = export_program(module, example_inputs(graph, host_inputs, values))
+    except ProgramError as error:
+        raise HybridError(
+            "the ANN part", str(error), "change the model to use plain torch operators"
+        ) from error
+    on_stage("verify")
+    parity = _parity(network, chip_values(network, calibration))
+    on_stage("write")
+    placed = {placement.op: placement.target for placement in plan.placements}
+    manifest = {
+        "model": checkpoint.model.config, "chip": chip, "host": host, "link": link, "plan": asdict(plan),
+        "host_inputs": host_inputs, "parity": parity,
+        "host_macs": sum(op.macs for op in graph.ops.values() if placed[op.name] == "host"),
+        "host_weight_bytes": sum(t.numel() * t.element_size() for t in program.tensors.values()),
+        "source": {"sha256": checkpoint.sha256, **checkpoint.notes},
+        "versions": {name: metadata.version(name) for name in PACKAGES},
+    }  # fmt: skip
+    write_bundle(out, network, mapping, program, manifest)
+
+
+def recording_hash(recording: Recording) -> str:
+    """Hash of every spike and potential, layer by layer."""
+    digest = hashlib.sha256()
+    for arrays in (recording.spikes, recording.potentials):
+        for name in sorted(arrays):
+            digest.update(name.encode())
+            digest.update(np.ascontiguousarray(arrays[name]).tobytes())
+    return digest.hexdigest()
+
+
+def _parity(network: SpikingNetwork, inputs: Mapping[str, IntArray]) -> Parity:
+    first = {name: values[:1] for name, values in inputs.items()}
+    truth = reference.run(network, first)
+    with torch.no_grad():
+        simulated = engine.run(network, first).recording
+    difference = first_difference(network, truth, simulated)
+    if difference is not None:
+        raise VerificationError(
+            "hwsim", f"it differs from the reference at {difference}", "report this as a bug"
+        )
+    return Parity(backends=("hwsim",), gops=1, sha256=recording_hash(truth))

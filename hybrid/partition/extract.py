@@ -1,0 +1,89 @@
+"""Cut the traced model along a plan: float layers for the chip, a module for the host."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import numpy as np
+import torch
+from torch import fx, nn
+
+from hybrid.errors import IllegalPlanError
+from hybrid.graph import ModelGraph
+from hybrid.model.stm import ConvLIF
+from snn_export.network import Reset
+from snn_export.quantize import FloatConvLIF
+
+
+def chip_layers(graph: ModelGraph, on_chip: Sequence[str]) -> tuple[FloatConvLIF, ...]:
+    """The ops on the chip as float layers in topological order; weights act on the potential directly.
+
+    Raises:
+        IllegalPlanError: where the plan leaves the chip without work.
+    """
+    if not on_chip:
+        raise IllegalPlanError(
+            "plan",
+            "no op runs on the chip",
+            "pin the spiking layers to it: --pin stm_motion --pin stm_residual",
+        )
+    producers = {consumer: producer for producer, consumer in graph.edges}
+    modules = dict(graph.module.named_modules())
+    layers = []
+    for name in on_chip:
+        layer = modules[name]
+        if not isinstance(layer, ConvLIF):
+            raise TypeError(f"{name} is a {type(layer).__name__}, which no rule lets on the chip")
+        keep = float(layer.keep)
+        conv = layer.conv
+        weight = conv.weight.detach().double().numpy() * (1 - keep)
+        layers.append(
+            FloatConvLIF(
+                name=name, source=producers[name], weight=np.asarray(weight), stride=_pair(conv.stride),
+                padding=_pair(conv.padding), dilation=_pair(conv.dilation), groups=conv.groups, keep=keep,
+                vth=float(layer.threshold), reset=Reset(layer.reset), readout=layer.readout,
+            )
+        )  # fmt: skip
+    return tuple(layers)
+
+
+def host_module(graph: ModelGraph, on_chip: Collection[str]) -> tuple[nn.Module, tuple[str, ...]]:
+    """The host's ops as a module, and the names of its inputs in order.
+
+    The inputs are the model's inputs that the host itself uses, then the values that come from the chip.
+    """
+    names = {
+        node: (str(node.target) if node.op == "call_module" else node.name)
+        for node in graph.module.graph.nodes
+    }
+    part, copied = fx.Graph(), {}
+    inputs = []
+    for node in graph.module.graph.nodes:
+        name = names[node]
+        used = any(names[user] not in on_chip for user in node.users)
+        if node.op == "placeholder" or name in on_chip:
+            if used:
+                copied[node] = part.placeholder(name.replace(".", "_"))
+                inputs.append(name)
+        else:
+            copied[node] = part.node_copy(node, lambda n: copied[n])
+    part.lint()
+    module: nn.Module = fx.GraphModule(graph.module, part)
+    return module.eval(), tuple(inputs)
+
+
+def _pair(value: object) -> tuple[int, int]:
+    if not (isinstance(value, tuple) and len(value) == 2 and all(isinstance(v, int) for v in value)):
+        raise TypeError(f"{value!r} is no pair of integers")
+    return value[0], value[1]
+
+
+def example_inputs(
+    graph: ModelGraph, names: tuple[str, ...], model_inputs: dict[str, torch.Tensor]
+) -> tuple[torch.Tensor, ...]:
+    """Values for the host module's inputs: the model's own, or zeros in the shape of what the chip sends."""
+    batch = next(iter(model_inputs.values())).shape[0]
+    return tuple(
+        model_inputs[name] if name in model_inputs else torch.zeros(batch, *graph.ops[name].shape)
+        for name in names
+    )

@@ -1,0 +1,104 @@
+"""Host and link profiles in TOML, every constant with its band and source."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from importlib import resources
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from hwsim.quantity import Quantity, Range
+from hybrid.errors import BadInputError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+class Host(BaseModel):
+    """How the energy of the ANN part is accounted for; its time is measured, or modelled when planning."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(min_length=1, description="short name, as on the command line")
+    title: str = Field(min_length=1, description="one line for reports")
+    energy_mac: Quantity = Field(description="per multiply-accumulate")
+    energy_accumulate: Quantity = Field(description="per accumulation without a product")
+    energy_weight_byte: Quantity = Field(
+        description="per byte of weights fetched from memory, once per batch"
+    )
+
+    def energy(self, macs: int, weight_bytes: int) -> Range:
+        """Joules of `macs` multiply-accumulates with `weight_bytes` of weights fetched once."""
+        return self.energy_mac.si * macs + self.energy_weight_byte.si * weight_bytes
+
+
+class Link(BaseModel):
+    """What joins host and chip."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(min_length=1, description="short name, as on the command line")
+    title: str = Field(min_length=1, description="one line for reports")
+    energy_bit: Quantity = Field(description="per bit moved")
+    time_transfer: Quantity = Field(description="latency of one transfer")
+    time_byte: Quantity = Field(description="per byte moved")
+    address_bytes: int = Field(ge=1, description="bytes that name the source neuron of one event")
+
+    def energy(self, count: int | float) -> Range:
+        """Joules of moving `count` bytes."""
+        return self.energy_bit.si * (8 * count)
+
+    def time(self, count: int | float) -> Range:
+        """Seconds of one transfer of `count` bytes."""
+        return self.time_transfer.si + self.time_byte.si * count
+
+
+Profile = TypeVar("Profile", Host, Link)
+
+
+def load_host(name_or_path: str) -> Host:
+    """Read a shipped host profile by name, or a TOML file by path.
+
+    Raises:
+        BadInputError: where there is none, or a value is wrong.
+    """
+    return _load(Host, "hosts", name_or_path)
+
+
+def load_link(name_or_path: str) -> Link:
+    """Read a shipped link profile by name, or a TOML file by path.
+
+    Raises:
+        BadInputError: where there is none, or a value is wrong.
+    """
+    return _load(Link, "links", name_or_path)
+
+
+def _load(kind: type[Profile], folder: str, name: str) -> Profile:
+    shipped = {
+        f.name[:-5]: f
+        for f in (resources.files("hybrid.platform") / folder).iterdir()
+        if f.name.endswith(".toml")
+    }
+    source = shipped.get(name, Path(name))
+    if name not in shipped and not (name.endswith(".toml") and Path(name).is_file()):
+        near = difflib.get_close_matches(name, shipped, 1, 0.4)
+        guess = f"did you mean {near[0]!r}? " if near else ""
+        what = f"there is no {kind.__name__.lower()} profile {name!r}"
+        raise BadInputError(
+            name, what, f"{guess}use one of {', '.join(sorted(shipped))}, or the path of a TOML file"
+        )
+    try:
+        return kind.model_validate(tomllib.loads(source.read_text(encoding="utf-8")))
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise BadInputError(name, f"the profile cannot be read: {error}", "correct the file") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise BadInputError(
+            f"{name}: $.{'.'.join(map(str, first['loc']))}", first["msg"], "correct this value"
+        ) from error
