@@ -51,8 +51,6 @@ def first_difference(network: SpikingNetwork, left: Recording, right: Recording)
             if a.shape != b.shape:
                 raise ValueError(f"recordings of {layer.name!r} have shapes {a.shape} and {b.shape}")
             index = tuple(int(i) for i in np.argwhere(a != b)[0])
-            difference = Difference(
-                layer.name, quantity, index[0], index[1], index[2:], int(a[index]), int(b[index])
-            )
+            difference = Difference(layer.name, quantity, index[0], index[1], index[2:], int(a[index]), int(b[index]))
             found.append(((index[0], index[1], order), difference))
     return min(found, key=lambda item: item[0])[1] if found else None

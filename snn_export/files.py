@@ -83,9 +83,7 @@ def write(network: SpikingNetwork, folder: Path) -> None:
         )  # fmt: skip
     inputs = tuple(_Input(name=p.name, shape=p.shape, bits=p.bits, scale=p.scale) for p in network.inputs)
     record = _Network(inputs=inputs, layers=tuple(layers))
-    (folder / STRUCTURE).write_text(
-        json.dumps(record.model_dump(mode="json"), indent=1, sort_keys=True) + "\n"
-    )
+    (folder / STRUCTURE).write_text(json.dumps(record.model_dump(mode="json"), indent=1, sort_keys=True) + "\n")
     (folder / ARRAYS).write_bytes(save(arrays))
 
 

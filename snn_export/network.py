@@ -90,9 +90,7 @@ class InputPort:
                 f"{here}.shape", f"shape {self.shape} is not (C, H, W) or (N,)", "give 1 or 3 positive sizes"
             )
         if not 1 <= self.bits <= GRADED_BITS_LIMIT:
-            raise NetworkError(
-                f"{here}.bits", f"{self.bits} bits", f"use 1 (spikes) to {GRADED_BITS_LIMIT} (graded)"
-            )
+            raise NetworkError(f"{here}.bits", f"{self.bits} bits", f"use 1 (spikes) to {GRADED_BITS_LIMIT} (graded)")
         if not (np.isfinite(self.scale) and self.scale > 0):
             raise NetworkError(
                 f"{here}.scale",
@@ -130,9 +128,7 @@ class Conv2d:
             raise ValueError(f"a convolution needs (C, H, W), not {shape}")
         out_channels, in_per_group, *kernel = self.weight.shape
         if self.groups < 1 or shape[0] != in_per_group * self.groups or out_channels % self.groups:
-            raise ValueError(
-                f"weight {self.weight.shape} with {self.groups} groups does not take {shape[0]} channels"
-            )
+            raise ValueError(f"weight {self.weight.shape} with {self.groups} groups does not take {shape[0]} channels")
         size = []
         for axis in (0, 1):
             span = self.dilation[axis] * (kernel[axis] - 1) + 1
@@ -343,23 +339,17 @@ def check_inputs(network: SpikingNetwork, inputs: Mapping[str, IntArray]) -> tup
             )
         sizes.add((array.shape[0], array.shape[1]))
     if len(sizes) > 1:
-        raise NetworkError(
-            "inputs", f"different numbers of GOPs and steps: {sorted(sizes)}", "give all ports the same"
-        )
+        raise NetworkError("inputs", f"different numbers of GOPs and steps: {sorted(sizes)}", "give all ports the same")
     return sizes.pop()
 
 
 def _claim(shapes: dict[str, tuple[int, ...]], name: str, shape: tuple[int, ...], where: str) -> None:
     if not name or name in shapes:
-        raise NetworkError(
-            where, f"the name {name!r} is empty or taken", "give each port and layer its own name"
-        )
+        raise NetworkError(where, f"the name {name!r} is empty or taken", "give each port and layer its own name")
     shapes[name] = shape
 
 
-def _check_connection(
-    connection: Connection, layer: Layer, shapes: Mapping[str, tuple[int, ...]], where: str
-) -> None:
+def _check_connection(connection: Connection, layer: Layer, shapes: Mapping[str, tuple[int, ...]], where: str) -> None:
     weight, expected = connection.synapse.weight, 4 if isinstance(connection.synapse, Conv2d) else 2
     if connection.source not in shapes:
         raise NetworkError(
@@ -376,9 +366,7 @@ def _check_connection(
     try:
         shape = connection.synapse.output_shape(shapes[connection.source])
     except ValueError as error:
-        raise NetworkError(
-            f"{where}.synapse", str(error), "correct the weight's shape or the source"
-        ) from error
+        raise NetworkError(f"{where}.synapse", str(error), "correct the weight's shape or the source") from error
     if shape != layer.shape:
         raise NetworkError(
             f"{where}.synapse",

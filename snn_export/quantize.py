@@ -90,9 +90,7 @@ def _layer(
 ) -> Layer:
     here = f"$.layers[{layer.name}]"
     if not (np.isfinite(layer.weight).all() and np.isfinite(layer.vth) and layer.vth > 0):
-        raise NetworkError(
-            here, "its weights or threshold are not finite and positive", "train the model again"
-        )
+        raise NetworkError(here, "its weights or threshold are not finite and positive", "train the model again")
     largest = float(np.abs(layer.weight).max())
     scale = largest / WEIGHT_LIMIT if largest > 0 else 1.0
     if not layer.readout:

@@ -98,9 +98,7 @@ def test_a_network_read_back_from_disk_gives_the_same_bits_and_the_same_files(ca
 def _one_layer(weight=1, **neuron):
     lif = LIF(np.array([0], np.int32), np.array([1], np.int32), **neuron)
     synapse = Dense(np.array([[weight]], np.int8))
-    return SpikingNetwork(
-        (InputPort("in", (1,), 8),), (Layer("out", (1,), (Connection("in", synapse),), lif),)
-    )
+    return SpikingNetwork((InputPort("in", (1,), 8),), (Layer("out", (1,), (Connection("in", synapse),), lif),))
 
 
 def test_a_potential_equal_to_the_threshold_does_not_spike():

@@ -1,0 +1,65 @@
+"""Probe: records spikes and potentials of a stock LIF."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from lava.magma.core.decorator import implements, requires, tag
+from lava.magma.core.model.py.model import PyLoihiProcessModel
+from lava.magma.core.model.py.ports import PyInPort, PyOutPort, PyRefPort
+from lava.magma.core.model.py.type import LavaPyType
+from lava.magma.core.process.ports.ports import InPort, OutPort, RefPort
+from lava.magma.core.process.process import AbstractProcess
+from lava.magma.core.resources import CPU
+from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
+
+from snn_export.lava.job import Recorder
+
+
+class Probe(AbstractProcess):
+    """Writes both quantities straight to disk: `Var.get` sends them element by element, 70 us each.
+
+    Args:
+        folder: the folder of the run.
+        layer: index of the layer.
+        shape: shape of the population in Lava, (W, H, C) or (N,).
+        delay: the layer integrates step t of its input at Lava step t + delay.
+    """
+
+    def __init__(self, folder: Path, layer: int, shape: tuple[int, ...], delay: int) -> None:
+        super().__init__(folder=folder, layer=layer, delay=delay)
+        self.s_in = InPort(shape=shape)
+        self.v = RefPort(shape=shape)
+        self.done = OutPort(shape=(1,))
+
+
+@implements(proc=Probe, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class PyProbeModel(PyLoihiProcessModel):
+    """Process model of Probe."""
+
+    s_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32)
+    v: PyRefPort = LavaPyType(PyRefPort.VEC_DENSE, np.int32)
+    done: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32)
+
+    def __init__(self, proc_params: Any) -> None:
+        super().__init__(proc_params)
+        self.recorder = Recorder(proc_params["folder"], proc_params["layer"])
+        self.delay = proc_params["delay"]
+        self.token = np.ones(1, np.int32)
+
+    def run_spk(self) -> None:
+        """Record the spikes of this step; the potentials of the step before are on disk by now."""
+        self.recorder.spikes(self.time_step - 1 - self.delay, self.s_in.recv().T)
+        self.done.send(self.token)
+
+    def post_guard(self) -> bool:
+        """Ask for the management phase, in which a RefPort may read."""
+        return True
+
+    def run_post_mgmt(self) -> None:
+        """Record the potentials after this step's reset."""
+        self.recorder.potentials(self.time_step - 1 - self.delay, self.v.read().T)
