@@ -11,9 +11,7 @@ class ConvFolding(nn.Module):
 
     def __init__(self, channels: int, streams: int, layers: int) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(
-            nn.Conv2d(channels, channels, 3, padding=1, groups=streams) for _ in range(layers)
-        )
+        self.layers = nn.ModuleList(nn.Conv2d(channels, channels, 3, padding=1, groups=streams) for _ in range(layers))
         self.activation = nn.GELU()
 
     def forward(self, maps: Tensor) -> Tensor:

@@ -130,9 +130,7 @@ def load_bundle(folder: Path) -> Bundle:
         ann = build(Program(tuple(records), load_file(folder / "ann.safetensors")))
         mapping = from_json(json.loads((folder / "mapping.json").read_text()))
     except (ProgramError, SafetensorError, ValueError, KeyError, TypeError) as error:
-        raise BadInputError(
-            str(folder), f"the bundle cannot be read: {error}", "compile the model again"
-        ) from error
+        raise BadInputError(str(folder), f"the bundle cannot be read: {error}", "compile the model again") from error
     return Bundle(manifest, network_files.read(folder), mapping, ann)
 
 
@@ -152,9 +150,7 @@ def _manifest(folder: Path) -> Manifest:
             raise BadInputError(str(path), what, "use the version of hybrid-snn that wrote it")
         return Manifest.model_validate(data)
     except (json.JSONDecodeError, ValidationError) as error:
-        raise BadInputError(
-            str(path), f"not a manifest of ours: {error}", "compile the model again"
-        ) from error
+        raise BadInputError(str(path), f"not a manifest of ours: {error}", "compile the model again") from error
 
 
 def _json(data: object) -> str:

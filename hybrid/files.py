@@ -21,12 +21,8 @@ def folder_aside(target: Path, marker: str) -> Iterator[Path]:
     Raises:
         BadInputError: where `target` exists and is something else.
     """
-    if target.exists() and not (
-        target.is_dir() and ((target / marker).is_file() or not any(target.iterdir()))
-    ):
-        raise BadInputError(
-            str(target), f"it exists and holds no {marker}", "choose another folder, or remove it"
-        )
+    if target.exists() and not (target.is_dir() and ((target / marker).is_file() or not any(target.iterdir()))):
+        raise BadInputError(str(target), f"it exists and holds no {marker}", "choose another folder, or remove it")
     target.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
     try:

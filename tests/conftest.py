@@ -40,9 +40,7 @@ def _conv(draw: Any, rng: np.random.Generator, shape: tuple[int, ...]) -> Conv2d
     groups = draw(st.sampled_from([g for g in (1, 2) if shape[0] % g == 0]))
     out_channels = groups * draw(st.integers(1, 3))
     kernel = (draw(st.integers(1, min(3, shape[1]))), draw(st.integers(1, min(3, shape[2]))))
-    dilation = tuple(
-        draw(st.integers(1, 2)) if (k - 1) * 2 < n else 1 for k, n in zip(kernel, shape[1:], strict=True)
-    )
+    dilation = tuple(draw(st.integers(1, 2)) if (k - 1) * 2 < n else 1 for k, n in zip(kernel, shape[1:], strict=True))
     weight = rng.integers(-128, 128, (out_channels, shape[0] // groups, *kernel), dtype=np.int8)
     weight[rng.random(weight.shape) < draw(st.sampled_from([0.0, 0.3, 0.9]))] = 0
     stride, padding = ((draw(st.integers(low, low + 2)), draw(st.integers(low, low + 2))) for low in (1, 0))

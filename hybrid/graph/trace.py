@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -52,11 +53,13 @@ class ModelGraph:
         module: the traced program; its modules are those of the original.
         ops: op by name, in execution order.
         edges: (producer, consumer) pairs by name.
+        names: op name of every node of the program.
     """
 
     module: fx.GraphModule
     ops: Mapping[str, Op]
     edges: tuple[tuple[str, str], ...]
+    names: Mapping[fx.Node, str]
 
     def digraph(self) -> nx.DiGraph:
         """As a networkx graph; each node carries its `Op` under the key `op`."""
@@ -82,12 +85,12 @@ def trace(model: nn.Module, example: tuple[Tensor, ...]) -> ModelGraph:
             "take value-dependent control flow out of forward",
         ) from error
     module = fx.GraphModule(tracer.root, graph)
-    recorder = _Recorder(module)
+    names = _names(graph)
+    recorder = _Recorder(module, names)
     with torch.no_grad():
         recorder.run(*example)
-    names = {node: _name(node) for node in graph.nodes}
     edges = tuple((names[source], names[node]) for node in graph.nodes for source in node.all_input_nodes)
-    return ModelGraph(module, {names[node]: recorder.ops[node] for node in graph.nodes}, edges)
+    return ModelGraph(module, {op.name: op for op in recorder.ops}, edges, names)
 
 
 class _Tracer(fx.Tracer):
@@ -98,9 +101,10 @@ class _Tracer(fx.Tracer):
 class _Recorder(fx.Interpreter):
     """Runs the program once and notes an Op for every node."""
 
-    def __init__(self, module: fx.GraphModule) -> None:
+    def __init__(self, module: fx.GraphModule, names: Mapping[fx.Node, str]) -> None:
         super().__init__(module)
-        self.ops: dict[fx.Node, Op] = {}
+        self.ops: list[Op] = []
+        self._names = names
         self._leaves = dict(module.named_modules())
 
     def run_node(self, n: fx.Node) -> Any:
@@ -109,11 +113,12 @@ class _Recorder(fx.Interpreter):
         shape = tuple(result.shape[1:]) if isinstance(result, Tensor) else ()
         target = self._leaves[str(n.target)] if n.op == "call_module" else None
         parameters = sum(p.numel() * p.element_size() for p in target.parameters()) if target else 0
-        self.ops[n] = Op(
-            name=_name(n), kind=_kind(n, target), shape=shape, parameter_bytes=parameters,
+        op = Op(
+            name=self._names[n], kind=_kind(n, target), shape=shape, parameter_bytes=parameters,
             macs=macs_of(target if target is not None else n.target, args, kwargs, result),
             **_spiking(target, args, result),
         )  # fmt: skip
+        self.ops.append(op)
         return result
 
 
@@ -134,8 +139,18 @@ def _spiking(target: nn.Module | None, args: tuple[Any, ...], result: Any) -> di
     }
 
 
-def _name(node: fx.Node) -> str:
-    return str(node.target) if node.op == "call_module" else node.name
+def _names(graph: fx.Graph) -> dict[fx.Node, str]:
+    """The dotted path of a module, numbered from its second call on; the program's own name of anything else."""
+    names: dict[fx.Node, str] = {}
+    calls: Counter[str] = Counter()
+    for node in graph.nodes:
+        if node.op != "call_module":
+            names[node] = node.name
+            continue
+        path = str(node.target)
+        calls[path] += 1
+        names[node] = path if calls[path] == 1 else f"{path}#{calls[path]}"
+    return names
 
 
 def _kind(node: fx.Node, target: nn.Module | None) -> str:

@@ -55,9 +55,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         BadInputError: where the file is missing, no checkpoint, or does not fit its own config.
     """
     if not path.is_file():
-        raise BadInputError(
-            str(path), "there is no such checkpoint", "check the path, or train one: hybrid train"
-        )
+        raise BadInputError(str(path), "there is no such checkpoint", "check the path, or train one: hybrid train")
     try:
         with safe_open(path, framework="pt") as file:
             notes = dict(file.metadata() or {})

@@ -123,6 +123,28 @@ class AnnConfig(_Record):
         return self
 
 
+class TrainingConfig(_Record):
+    """How the model is trained.
+
+    Attributes:
+        epochs: passes over the training clips.
+        batch: clips per step.
+        learning_rate: peak of the one-cycle schedule.
+        weight_decay: AdamW's, on matrices and kernels.
+        label_smoothing: share of the label spread over the other classes.
+        iframe_dropout: share of clips whose I-frames are blanked, so that places are not learned for actions.
+        scales: sides of the random crop as shares of `resize` (TSN's scale jitter); vectors scale along.
+    """
+
+    epochs: Positive
+    batch: Positive
+    learning_rate: float = Field(gt=0)
+    weight_decay: float = Field(ge=0)
+    label_smoothing: float = Field(ge=0, lt=1)
+    iframe_dropout: float = Field(ge=0, lt=1)
+    scales: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(min_length=1)
+
+
 class ModelConfig(_Record):
     """The whole model.
 
@@ -132,6 +154,7 @@ class ModelConfig(_Record):
         input: how a GOP becomes arrays.
         stm: the spiking temporal modulators.
         ann: everything after them.
+        training: how it is trained.
     """
 
     name: str
@@ -139,13 +162,12 @@ class ModelConfig(_Record):
     input: InputConfig
     stm: StmConfig
     ann: AnnConfig
+    training: TrainingConfig
 
     @model_validator(mode="after")
     def _patch_covers_stm_places(self) -> ModelConfig:
         if self.ann.patch % self.stm.stride:
-            raise ValueError(
-                f"patch {self.ann.patch} is not a multiple of the STM's stride {self.stm.stride}"
-            )
+            raise ValueError(f"patch {self.ann.patch} is not a multiple of the STM's stride {self.stm.stride}")
         return self
 
     @property

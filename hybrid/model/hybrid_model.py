@@ -32,9 +32,7 @@ class HybridModel(nn.Module):
         self.encoder = Encoder(ann.dim, ann.depth, ann.heads, ann.mlp_ratio, ann.dropout)
         self.folding = ConvFolding(STREAMS * ann.dim, STREAMS, ann.folding_layers)
         self.fusion = ConvFusion(STREAMS * ann.dim, 2 * channels, ann.mixer_channels, ann.patch // stm.stride)
-        self.rrdb = nn.Sequential(
-            *(RRDB(ann.mixer_channels, ann.rrdb_growth) for _ in range(ann.rrdb_blocks))
-        )
+        self.rrdb = nn.Sequential(*(RRDB(ann.mixer_channels, ann.rrdb_growth) for _ in range(ann.rrdb_blocks)))
         self.dropout = nn.Dropout(ann.dropout)
         self.head = nn.Linear(ann.mixer_channels, len(config.classes))
 

@@ -31,8 +31,7 @@ def input_ports(config: InputConfig) -> tuple[InputPort, InputPort]:
 def to_tensors(views: Views, config: InputConfig) -> tuple[Tensor, Tensor, Tensor]:
     """The real values that the float model takes: the I-frame 0 to 1, motion and residual at full scale 1."""
     iframe, motion, residual = (
-        torch.from_numpy(np.ascontiguousarray(array)).float()
-        for array in (views.iframe, views.motion, views.residual)
+        torch.from_numpy(np.ascontiguousarray(array)).float() for array in (views.iframe, views.motion, views.residual)
     )
     return iframe / 255, motion * _unit(config.motion_bits), residual * _unit(config.residual_bits)
 

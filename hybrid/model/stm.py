@@ -40,9 +40,7 @@ class ConvLIF(nn.Module):
     sigmoid, the threshold a softplus. For a chip, the factor ``1 - keep`` is folded into the weights.
     """
 
-    def __init__(
-        self, channels: int, out: int, kernel: int, stride: int, config: StmConfig, *, readout: bool
-    ) -> None:
+    def __init__(self, channels: int, out: int, kernel: int, stride: int, config: StmConfig, *, readout: bool) -> None:
         super().__init__()
         self.conv = nn.Conv2d(channels, out, kernel, stride, padding=kernel // 2, bias=False)
         self.keep_logit = nn.Parameter(torch.tensor(math.log(config.leak / (1 - config.leak))))

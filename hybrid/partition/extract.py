@@ -52,15 +52,11 @@ def host_module(graph: ModelGraph, on_chip: Collection[str]) -> tuple[nn.Module,
 
     The inputs are the model's inputs that the host itself uses, then the values that come from the chip.
     """
-    names = {
-        node: (str(node.target) if node.op == "call_module" else node.name)
-        for node in graph.module.graph.nodes
-    }
     part, copied = fx.Graph(), {}
     inputs = []
     for node in graph.module.graph.nodes:
-        name = names[node]
-        used = any(names[user] not in on_chip for user in node.users)
+        name = graph.names[node]
+        used = any(graph.names[user] not in on_chip for user in node.users)
         if node.op == "placeholder" or name in on_chip:
             if used:
                 copied[node] = part.placeholder(name.replace(".", "_"))
@@ -84,6 +80,5 @@ def example_inputs(
     """Values for the host module's inputs: the model's own, or zeros in the shape of what the chip sends."""
     batch = next(iter(model_inputs.values())).shape[0]
     return tuple(
-        model_inputs[name] if name in model_inputs else torch.zeros(batch, *graph.ops[name].shape)
-        for name in names
+        model_inputs[name] if name in model_inputs else torch.zeros(batch, *graph.ops[name].shape) for name in names
     )

@@ -78,6 +78,20 @@ class Plan:
         """Names of the ops on the chip."""
         return tuple(p.op for p in self.placements if p.target == "chip")
 
+    def coverage(self, graph: ModelGraph) -> str:
+        """One line: how much of the model is on the chip, and what crosses."""
+        work = {name: op for name, op in graph.ops.items() if op.kind not in ("input", "output")}
+        macs = sum(op.macs for op in work.values())
+        share = sum(work[name].macs for name in self.on_chip) / max(macs, 1)
+        neurons = sum(work[name].neurons for name in self.on_chip)
+        to_chip = sum(c.bytes for c in self.crossings if c.to == "chip")
+        to_host = sum(c.bytes for c in self.crossings if c.to == "host")
+        return (
+            f"{len(self.on_chip)} of {len(work)} ops on the chip: {neurons:,} neurons, {share:.0%} of the dense "
+            f"multiply-accumulates; {len(self.crossings)} crossings, per GOP {to_chip / 1e3:.1f} kB in and "
+            f"{to_host / 1e3:.1f} kB out"
+        )
+
 
 def make_plan(
     graph: ModelGraph,
@@ -176,9 +190,7 @@ def _crossings(graph: ModelGraph, on_chip: frozenset[str], costs: Costs) -> tupl
         op = graph.ops[producer]
         kind = "graded" if producer not in on_chip else "spikes" if op.emits_spikes else "potential"
         to = "chip" if consumer in on_chip else "host"
-        found[producer] = Crossing(
-            producer, to, kind, op.shape, costs.bytes[producer], costs.transfer[producer]
-        )
+        found[producer] = Crossing(producer, to, kind, op.shape, costs.bytes[producer], costs.transfer[producer])
     return tuple(found.values())
 
 

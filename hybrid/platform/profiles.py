@@ -28,9 +28,7 @@ class Host(BaseModel):
     title: str = Field(min_length=1, description="one line for reports")
     energy_mac: Quantity = Field(description="per multiply-accumulate")
     energy_accumulate: Quantity = Field(description="per accumulation without a product")
-    energy_weight_byte: Quantity = Field(
-        description="per byte of weights fetched from memory, once per batch"
-    )
+    energy_weight_byte: Quantity = Field(description="per byte of weights fetched from memory, once per batch")
 
     def energy(self, macs: int, weight_bytes: int) -> Range:
         """Joules of `macs` multiply-accumulates with `weight_bytes` of weights fetched once."""
@@ -81,18 +79,14 @@ def load_link(name_or_path: str) -> Link:
 
 def _load(kind: type[Profile], folder: str, name: str) -> Profile:
     shipped = {
-        f.name[:-5]: f
-        for f in (resources.files("hybrid.platform") / folder).iterdir()
-        if f.name.endswith(".toml")
+        f.name[:-5]: f for f in (resources.files("hybrid.platform") / folder).iterdir() if f.name.endswith(".toml")
     }
     source = shipped.get(name, Path(name))
     if name not in shipped and not (name.endswith(".toml") and Path(name).is_file()):
         near = difflib.get_close_matches(name, shipped, 1, 0.4)
         guess = f"did you mean {near[0]!r}? " if near else ""
         what = f"there is no {kind.__name__.lower()} profile {name!r}"
-        raise BadInputError(
-            name, what, f"{guess}use one of {', '.join(sorted(shipped))}, or the path of a TOML file"
-        )
+        raise BadInputError(name, what, f"{guess}use one of {', '.join(sorted(shipped))}, or the path of a TOML file")
     try:
         return kind.model_validate(tomllib.loads(source.read_text(encoding="utf-8")))
     except (OSError, tomllib.TOMLDecodeError) as error:

@@ -15,9 +15,7 @@ Progress = Callable[[int, int], None]
 BACKENDS = ("hwsim", "reference", "lava-fused", "lava-stock")
 
 
-def run_spiking(
-    network: SpikingNetwork, inputs: Inputs, backend: str, progress: Progress | None = None
-) -> Recording:
+def run_spiking(network: SpikingNetwork, inputs: Inputs, backend: str, progress: Progress | None = None) -> Recording:
     """Run all GOPs on one backend.
 
     Args:

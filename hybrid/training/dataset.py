@@ -9,10 +9,11 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from torch.utils.data import Dataset
 
 from hybrid.errors import BadInputError
-from hybrid.model.config import InputConfig
+from hybrid.model.config import InputConfig, ModelConfig
 from hybrid.model.inputs import sizes_of, to_tensors
 from hybrid.video import read
 from hybrid.video.transform import Views, centre_crop, crop, flip, to_views
@@ -43,9 +44,7 @@ def find_clips(root: Path, classes: Sequence[str]) -> tuple[Clip, ...]:
         BadInputError: for a missing folder, an unknown label or an empty class.
     """
     if not root.is_dir():
-        raise BadInputError(
-            str(root), "there is no such folder", "give a folder with one sub-folder per class"
-        )
+        raise BadInputError(str(root), "there is no such folder", "give a folder with one sub-folder per class")
     unknown = sorted({x.name for x in root.iterdir() if x.is_dir()} - set(classes))
     if unknown:
         raise BadInputError(
@@ -94,51 +93,62 @@ def load_views(clip: Path, config: InputConfig) -> Views:
     """
     gops = [gop for gop in read(clip, max_steps=config.steps) if gop.steps == config.steps]
     if not gops:
-        raise BadInputError(
-            str(clip), f"no GOP has an I-frame and {config.steps} P-frames", "use a longer clip"
-        )
+        raise BadInputError(str(clip), f"no GOP has an I-frame and {config.steps} P-frames", "use a longer clip")
     return to_views(gops, sizes_of(config))
 
 
 class ClipDataset(Dataset[tuple[Tensor, Tensor, Tensor, int]]):
     """Clips as (iframe [V, ...], motion [V, T, ...], residual [V, T, ...], label).
 
-    For training, the GOP of each segment, the crop and the flip are drawn at random (TSN, Wang et al. 2016);
-    otherwise the middle GOP of each segment and the centre crop.
+    For training, the GOP of each segment, the crop, its scale and the flip are drawn at random (TSN, Wang et
+    al. 2016), and the I-frames are blanked now and then; otherwise the middle GOP of each segment and the
+    centre crop.
     """
 
     def __init__(
         self,
         clips: Sequence[Clip],
-        classes: Sequence[str],
-        config: InputConfig,
+        config: ModelConfig,
         *,
         train: bool,
         on_clip: Callable[[], None] = lambda: None,
     ) -> None:
         self._config, self._train = config, train
-        self._labels = [classes.index(clip.label) for clip in clips]
+        self._labels = [config.classes.index(clip.label) for clip in clips]
         self._views = []
         for clip in clips:
-            self._views.append(load_views(clip.path, config))
+            self._views.append(load_views(clip.path, config.input))
             on_clip()
 
     def __len__(self) -> int:
         return len(self._labels)
 
     def __getitem__(self, item: int) -> tuple[Tensor, Tensor, Tensor, int]:
-        views, config = self._views[item], self._config
+        views, config = self._views[item], self._config.input
         offsets = torch.rand(config.views) if self._train else torch.full((config.views,), 0.5)
         count = len(views.iframe)
         chosen = [int((i + float(offset)) * count / config.views) for i, offset in enumerate(offsets)]
         views = Views(views.iframe[chosen], views.motion[chosen], views.residual[chosen])
         if not self._train:
-            views = centre_crop(views, config.crop)
-        else:
-            height, width = views.iframe.shape[-2:]
-            top = int(torch.randint(height - config.crop + 1, ()))
-            left = int(torch.randint(width - config.crop + 1, ()))
-            views = crop(views, top, left, config.crop)
-            if bool(torch.randint(2, ())):
-                views = flip(views)
-        return (*to_tensors(views, config), self._labels[item])
+            return (*to_tensors(centre_crop(views, config.crop), config), self._labels[item])
+        return (*self._augment(views), self._labels[item])
+
+    def _augment(self, views: Views) -> tuple[Tensor, Tensor, Tensor]:
+        config, training = self._config.input, self._config.training
+        height, width = views.iframe.shape[-2:]
+        side = round(min(height, width) * training.scales[int(torch.randint(len(training.scales), ()))])
+        top, left = int(torch.randint(height - side + 1, ())), int(torch.randint(width - side + 1, ()))
+        views = crop(views, top, left, side)
+        if bool(torch.randint(2, ())):
+            views = flip(views)
+        iframe, motion, residual = (_scale(x, config.crop) for x in to_tensors(views, config))
+        if float(torch.rand(())) < training.iframe_dropout:
+            iframe = torch.full_like(iframe, 0.5)
+        return iframe, motion * (config.crop / side), residual
+
+
+def _scale(planes: Tensor, side: int) -> Tensor:
+    """Resize the last two dimensions to a square."""
+    flat = planes.flatten(0, -4) if planes.ndim > 4 else planes
+    resized: Tensor = F.interpolate(flat, (side, side), mode="bilinear", align_corners=False)
+    return resized.reshape(*planes.shape[:-2], side, side)

@@ -12,13 +12,13 @@ from torchmetrics.functional.classification import multiclass_confusion_matrix
 from hybrid.errors import BadInputError
 from hybrid.graph import trace
 from hybrid.model.checkpoint import Checkpoint
-from hybrid.model.inputs import chip_values, input_ports, sizes_of, to_tensors
+from hybrid.model.inputs import chip_values, input_ports, to_tensors
 from hybrid.partition.extract import chip_layers, host_module
 from hybrid.runtime.backends import BACKENDS, run_spiking
 from hybrid.runtime.boundary import host_values
+from hybrid.runtime.clip import load_clip
 from hybrid.training.dataset import Clip
-from hybrid.video import sample
-from hybrid.video.transform import Views, centre_crop, to_views
+from hybrid.video.transform import Views
 from snn_export.quantize import quantize
 
 Forward = Callable[[Views], Tensor]
@@ -59,8 +59,7 @@ def evaluate(
     forward: Forward | None = None
     truth, predicted = [], []
     for clip in clips:
-        gops = sample(clip.path, config.views, steps=config.steps)
-        views = centre_crop(to_views(gops, sizes_of(config)), config.crop)
+        views = load_clip(clip.path, config)
         forward = forward or _forward(checkpoint, views, backend)
         with torch.no_grad():
             predicted.append(int(forward(views).mean(0).argmax()))

@@ -16,9 +16,9 @@ from hybrid.model.hybrid_model import HybridModel
 class TrainingModule(lightning.LightningModule):
     """Trains a HybridModel on batches of clips; the clip's logits are the mean over its views."""
 
-    def __init__(self, model: HybridModel, learning_rate: float, weight_decay: float) -> None:
+    def __init__(self, model: HybridModel) -> None:
         super().__init__()
-        self.model, self.learning_rate, self.weight_decay = model, learning_rate, weight_decay
+        self.model, self.config = model, model.config.training
         self.accuracy = MulticlassAccuracy(len(model.config.classes), average="micro")
 
     def forward(self, iframe: Tensor, motion: Tensor, residual: Tensor) -> Tensor:
@@ -30,7 +30,7 @@ class TrainingModule(lightning.LightningModule):
     def training_step(self, batch: tuple[Tensor, Tensor, Tensor, Tensor], _: int) -> Tensor:
         """Cross-entropy with label smoothing."""
         *clips, labels = batch
-        loss = F.cross_entropy(self(*clips), labels, label_smoothing=0.1)
+        loss = F.cross_entropy(self(*clips), labels, label_smoothing=self.config.label_smoothing)
         self.log("loss", loss, prog_bar=True)
         return loss
 
@@ -45,11 +45,11 @@ class TrainingModule(lightning.LightningModule):
         decayed = [p for p in self.parameters() if p.ndim > 1]
         others = [p for p in self.parameters() if p.ndim <= 1]
         groups = [
-            {"params": decayed, "weight_decay": self.weight_decay},
+            {"params": decayed, "weight_decay": self.config.weight_decay},
             {"params": others, "weight_decay": 0.0},
         ]
-        optimizer = torch.optim.AdamW(groups, lr=self.learning_rate)
+        optimizer = torch.optim.AdamW(groups, lr=self.config.learning_rate)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, self.learning_rate, total_steps=int(self.trainer.estimated_stepping_batches)
+            optimizer, self.config.learning_rate, total_steps=int(self.trainer.estimated_stepping_batches)
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import lightning
+from lightning.pytorch.callbacks import LambdaCallback
 from torch.utils.data import DataLoader
 
 from hybrid.model.checkpoint import save_checkpoint
@@ -37,14 +39,11 @@ def train(
     config: ModelConfig,
     out: Path,
     *,
-    epochs: int,
-    batch: int,
-    learning_rate: float,
-    weight_decay: float,
     held_out: float,
     seed: int,
     command: str,
     on_load: Callable[[int, int], None] = lambda done, total: None,
+    on_epoch: Callable[[int, float], None] = lambda done, loss: None,
 ) -> TrainingResult:
     """Train for a fixed number of epochs; the held-out groups are measured, never selected on.
 
@@ -52,18 +51,16 @@ def train(
         data: folder with one sub-folder per class.
         config: the model.
         out: the checkpoint to write.
-        epochs: passes over the training clips.
-        batch: clips per step.
-        learning_rate: peak of the schedule.
-        weight_decay: AdamW's.
         held_out: share of the clips of each class to hold out, in whole recording groups.
         seed: of everything random.
         command: written into the checkpoint, to do it again.
         on_load: told how many clips of how many are read.
+        on_epoch: told how many epochs are done, and the loss of the last step.
 
     Raises:
         BadInputError: for a data set or a clip that cannot be used.
     """
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     lightning.seed_everything(seed, verbose=False)
     clips = find_clips(data, config.classes)
     train_clips, held_clips = split_by_group(clips, held_out)
@@ -73,26 +70,33 @@ def train(
         on_load(next(done), len(clips))
 
     sets = [
-        ClipDataset(part, config.classes, config.input, train=train, on_clip=tick)
+        ClipDataset(part, config, train=train, on_clip=tick)
         for part, train in ((train_clips, True), (held_clips, False))
     ]
-    loaders = [DataLoader(s, batch, shuffle=t, drop_last=t) for s, t in zip(sets, (True, False), strict=True)]
+    loaders = [
+        DataLoader(s, config.training.batch, shuffle=t, drop_last=t) for s, t in zip(sets, (True, False), strict=True)
+    ]
     model = HybridModel(config)
     _, motion, residual, _ = next(iter(loaders[0]))
     scale_to_firing_rate(model.stm_motion, motion.flatten(0, 1))
     scale_to_firing_rate(model.stm_residual, residual.flatten(0, 1))
-    module = TrainingModule(model, learning_rate, weight_decay)
+    module = TrainingModule(model)
     trainer = lightning.Trainer(
-        max_epochs=epochs, logger=False, enable_checkpointing=False, enable_model_summary=False,
-        num_sanity_val_steps=0, deterministic=True, log_every_n_steps=1,
+        max_epochs=config.training.epochs, deterministic=True, num_sanity_val_steps=0, log_every_n_steps=1,
+        logger=False, enable_checkpointing=False, enable_model_summary=False, enable_progress_bar=False,
+        callbacks=[LambdaCallback(on_train_epoch_end=lambda t, _: on_epoch(t.current_epoch + 1, _loss(t)))],
     )  # fmt: skip
     trainer.fit(module, *loaders)
     result = TrainingResult(float(trainer.callback_metrics["accuracy"]), len(train_clips), len(held_clips))
     groups = sorted({f"{clip.label}:{clip.group}" for clip in held_clips})
     notes = {
-        "command": command, "seed": str(seed), "epochs": str(epochs),
+        "command": command, "seed": str(seed),
         "held_out_groups": ", ".join(groups), "held_out_accuracy": f"{result.accuracy:.4f}",
         "held_out_clips": str(result.held_out_clips), "train_clips": str(result.train_clips),
     }  # fmt: skip
     save_checkpoint(module.model, out, notes)
     return result
+
+
+def _loss(trainer: lightning.Trainer) -> float:
+    return float(trainer.callback_metrics["loss"])

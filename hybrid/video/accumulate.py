@@ -33,10 +33,7 @@ def paint(vectors: Array, height: int, width: int) -> Array:
     for w, h in sizes:
         chosen = moving & (block_width == w) & (block_height == h)
         x = vectors["dst_x"][chosen].astype(np.int64)[:, None, None] + np.arange(-(w // 2), -(w // 2) + w)
-        y = (
-            vectors["dst_y"][chosen].astype(np.int64)[:, None, None]
-            + np.arange(-(h // 2), -(h // 2) + h)[:, None]
-        )
+        y = vectors["dst_y"][chosen].astype(np.int64)[:, None, None] + np.arange(-(h // 2), -(h // 2) + h)[:, None]
         bx, by = dx[chosen][:, None, None], dy[chosen][:, None, None]
         inside = (x >= 0) & (x < width) & (x - bx >= 0) & (x - bx < width)
         inside = inside & (y >= 0) & (y < height) & (y - by >= 0) & (y - by < height)

@@ -17,9 +17,7 @@ from hybrid.video.gop import Array, Gop
 
 I_FRAME, P_FRAME, B_FRAME = 1, 2, 3
 NO_VECTORS = [(name, np.int16) for name in ("w", "h", "src_x", "src_y", "dst_x", "dst_y")]
-TRANSCODE = (
-    "ffmpeg -i {src} -an -vf scale=-2:240 -c:v mpeg4 -q:v 5 -g 12 -bf 0 -sc_threshold 1000000000 {dst}.avi"
-)
+TRANSCODE = "ffmpeg -i {src} -an -vf scale=-2:240 -c:v mpeg4 -q:v 5 -g 12 -bf 0 -sc_threshold 1000000000 {dst}.avi"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +67,7 @@ def index(path: str | Path) -> tuple[GopEntry, ...]:
                 raise _broken(path, f"it ends in the middle of frame {packets}")
             packets += 1
             if packet.is_keyframe:
-                entries.append(
-                    GopEntry(len(entries), int(packet.pts if packet.pts is not None else packet.dts), 1)
-                )
+                entries.append(GopEntry(len(entries), int(packet.pts if packet.pts is not None else packet.dts), 1))
             elif entries:
                 last = entries[-1]
                 entries[-1] = GopEntry(last.index, last.pts, last.frames + 1)
@@ -83,9 +79,7 @@ def index(path: str | Path) -> tuple[GopEntry, ...]:
     return tuple(entries)
 
 
-def sample(
-    path: str | Path, segments: int = 8, *, steps: int = 11, accumulate: bool = True
-) -> tuple[Gop, ...]:
+def sample(path: str | Path, segments: int = 8, *, steps: int = 11, accumulate: bool = True) -> tuple[Gop, ...]:
     """Read one GOP from the middle of each of `segments` equal parts of a video.
 
     Only GOPs with at least `steps` P-frames count, each cut to `steps`. Where the video has fewer such GOPs
@@ -155,9 +149,7 @@ def open_video(path: Path) -> Iterator[tuple[Any, Any]]:
         raise _broken(path, error.strerror or str(error)) from error
 
 
-def _gops(
-    path: Path, frames: Iterator[Any], accumulate: bool, max_steps: int | None, first: int
-) -> Iterator[Gop]:
+def _gops(path: Path, frames: Iterator[Any], accumulate: bool, max_steps: int | None, first: int) -> Iterator[Gop]:
     builder: _Builder | None = None
     number = first
     for frame in frames:
@@ -221,6 +213,4 @@ def _time(frame: Any) -> float:
 
 
 def _broken(path: Path, what: str) -> BadInputError:
-    return BadInputError(
-        str(path), f"the video cannot be read: {what}", "check that the file is a complete video"
-    )
+    return BadInputError(str(path), f"the video cannot be read: {what}", "check that the file is a complete video")

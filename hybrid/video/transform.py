@@ -59,9 +59,7 @@ def to_views(gops: Sequence[Gop], sizes: Sizes) -> Views:
     size = (round(height * scale), round(width * scale))
     iframes, motions, residuals = [], [], []
     for gop in gops:
-        iframes.append(
-            _resize(torch.from_numpy(gop.iframe)[None], size).round().clamp(0, 255)[0].to(torch.uint8)
-        )
+        iframes.append(_resize(torch.from_numpy(gop.iframe)[None], size).round().clamp(0, 255)[0].to(torch.uint8))
         motion = _resize(torch.from_numpy(gop.motion), size) * scale
         motions.append(quantise(motion, sizes.motion_bits, sizes.motion_range))
         residual = _resize(torch.from_numpy(gop.residual), size)

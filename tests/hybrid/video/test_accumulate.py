@@ -23,12 +23,7 @@ def naive_step(old, vectors, height, width):
             continue
         for oy in range(-(h // 2), -(h // 2) + h):
             for ox in range(-(w // 2), -(w // 2) + w):
-                if (
-                    0 <= dx + ox < width
-                    and 0 <= dy + oy < height
-                    and 0 <= sx + ox < width
-                    and 0 <= sy + oy < height
-                ):
+                if 0 <= dx + ox < width and 0 <= dy + oy < height and 0 <= sx + ox < width and 0 <= sy + oy < height:
                     new[dy + oy][dx + ox] = old[sy + oy][sx + ox]
     return new
 
@@ -39,9 +34,7 @@ def identity(height, width):
 
 def as_motion(traced):
     height, width = len(traced), len(traced[0])
-    return np.array(
-        [[(x - traced[y][x][0], y - traced[y][x][1]) for x in range(width)] for y in range(height)]
-    )
+    return np.array([[(x - traced[y][x][0], y - traced[y][x][1]) for x in range(width)] for y in range(height)])
 
 
 @given(data=st.data())

@@ -1,0 +1,147 @@
+"""From the results of videos to a Report."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel
+
+from hwsim.mapping import utilization
+from hwsim.quantity import Range
+from hybrid.bundle import Bundle
+from hybrid.platform import load_host
+from hybrid.report.constants import all_constants
+from hybrid.report.model import (
+    Band,
+    ChipSummary,
+    Comparison,
+    CoreRow,
+    Counts,
+    Energy,
+    PlanSummary,
+    Report,
+    VideoResult,
+)
+
+PAPER_J = 0.734
+"""Das Biswas et al. 2025, table 1: J per video of the full-size model."""
+
+Record = TypeVar("Record", bound=BaseModel)
+
+
+def build_report(
+    bundle: Bundle,
+    videos: tuple[VideoResult, ...],
+    backend: str,
+    checked: tuple[str, ...],
+    not_checked: Mapping[str, str],
+    device: str,
+) -> Report:
+    """Average the videos and gather the plan, the mapping and the constants.
+
+    Args:
+        bundle: what ran.
+        videos: one result each, at least one.
+        backend: what ran the spiking part.
+        checked: backends that were compared.
+        not_checked: backends that could not be, and why.
+        device: what ran the ANN part, in words.
+    """
+    manifest = bundle.manifest
+    counts = mean([video.counts for video in videos])
+    names = " and ".join(Path(video.video).name for video in videos[:2])
+    more = f" and {len(videos) - 2} more" if len(videos) > 2 else ""
+    return Report(
+        title=f"{manifest.model.name} on {manifest.chip.name}: {names}{more}",
+        versions={**manifest.versions, "python": platform.python_version()},
+        model={
+            "name": manifest.model.name, "views": str(manifest.model.input.views), "accounting": manifest.host.title,
+            "link": manifest.link.title, **{f"checkpoint {k}": v for k, v in manifest.source.items()},
+        },
+        device=device,
+        backend=backend,
+        prediction=videos[0].prediction,
+        exact=all(video.exact for video in videos) if checked else None,
+        checked=checked,
+        not_checked=dict(not_checked),
+        counts=counts,
+        energy_j=_mean_energy([video.energy_j for video in videos]),
+        latency_s=mean([video.latency_s for video in videos]),
+        throughput_vps=mean([video.throughput_vps for video in videos]),
+        comparisons=_comparisons(bundle, counts),
+        plan=PlanSummary.model_validate(_plan(manifest.plan)),
+        chip=_chip(bundle),
+        constants=all_constants(manifest.chip, manifest.host, manifest.link),
+        videos=videos,
+    )  # fmt: skip
+
+
+def mean(records: Sequence[Record]) -> Record:
+    """The field-wise mean of records made of numbers and further such records."""
+    first = records[0]
+    values = {}
+    for name in type(first).model_fields:
+        items = [getattr(record, name) for record in records]
+        values[name] = mean(items) if isinstance(items[0], BaseModel) else sum(items) / len(items)
+    return type(first)(**values)
+
+
+def _mean_energy(energies: Sequence[Energy]) -> Energy:
+    first = energies[0]
+    by_part = {name: mean([energy.by_part[name] for energy in energies]) for name in first.by_part}
+    by_kind = tuple(
+        part.model_copy(update={"energy_j": mean([energy.by_kind[i].energy_j for energy in energies])})
+        for i, part in enumerate(first.by_kind)
+    )
+    total = mean([Band(low=e.low, nominal=e.nominal, high=e.high) for e in energies])
+    return Energy(**total.model_dump(), by_part=by_part, by_kind=by_kind)
+
+
+def _comparisons(bundle: Bundle, counts: Counts) -> tuple[Comparison, ...]:
+    """The paper's accounting of the same work, the same model without a chip, and the paper's own figure."""
+    host, manifest = load_host("horowitz45"), bundle.manifest
+    views = manifest.model.input.views
+    graded = counts.macs - counts.macs_ann
+    counted = host.energy_mac.si * counts.macs_ann + host.energy_accumulate.si * (counts.acs + graded)
+    everywhere = {op["op"]: op["host_j"] for op in manifest.plan["ops"]}
+    total = Range(*(sum(j[edge] for j in everywhere.values()) * views for edge in ("low", "nominal", "high")))
+    return (
+        Comparison(
+            name="the paper's accounting of this run", energy_j=Band.of(counted),
+            note="4.6 pJ per ANN multiply-accumulate and 0.9 pJ per synaptic operation (Horowitz 2014), nothing else",
+        ),
+        Comparison(
+            name="the same model without a chip", energy_j=Band.of(total),
+            note=f"every op, the spiking layers dense, at the {manifest.host.name} profile",
+        ),
+        Comparison(
+            name="the paper's full-size model", energy_j=Band(low=PAPER_J, nominal=PAPER_J, high=PAPER_J),
+            note="Das Biswas et al. 2025, table 1; 83.4 M parameters at 8 views, not this model",
+        ),
+    )  # fmt: skip
+
+
+def _plan(plan: Mapping[str, object]) -> dict[str, object]:
+    return {key: plan[key] for key in PlanSummary.model_fields}
+
+
+def _chip(bundle: Bundle) -> ChipSummary:
+    mapping, chip = bundle.mapping, bundle.manifest.chip
+    rows = tuple(
+        CoreRow(
+            id=core.id,
+            layer=core.layer,
+            chip=core.chip,
+            x=core.x,
+            y=core.y,
+            slot=core.slot,
+            neurons=core.used.neurons,
+        )
+        for core in mapping.cores
+    )
+    return ChipSummary(
+        name=chip.name, title=chip.title, chips=mapping.chips, cores=rows, utilization=utilization(mapping)
+    )

@@ -1,0 +1,201 @@
+"""The report: what ran, whether it was right, what it would cost, and where each number comes from.
+
+`schema()` gives the JSON Schema. Every estimate is a band of low, nominal and high; all energies are joules,
+all times seconds, and all counts are per video.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from hwsim.quantity import Quantity, Range
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Band(_Record):
+    """An estimate."""
+
+    low: float
+    nominal: float
+    high: float
+
+    @classmethod
+    def of(cls, value: Range) -> Band:
+        """The same numbers as a record."""
+        return cls(low=value.low, nominal=value.nominal, high=value.high)
+
+
+class Prediction(_Record):
+    """What the model says of a video."""
+
+    label: str = Field(description="the class with the largest probability")
+    probabilities: dict[str, float] = Field(description="of every class, averaged over the views")
+
+
+class Counts(_Record):
+    """Events and operations of one video."""
+
+    synops: float = Field(description="synaptic operations: nonzero weights met by nonzero inputs")
+    synops_dense: float = Field(description="synaptic operations if every input were nonzero")
+    acs: float = Field(description="synaptic operations on binary spikes: an accumulation each")
+    macs: float = Field(description="synaptic operations on graded input, and the ANN part's products")
+    macs_ann: float = Field(description="multiply-accumulates of the ANN part")
+    neuron_updates: float = Field(description="updates of a membrane potential")
+    spikes: float = Field(description="spikes fired")
+    packets: float = Field(description="messages from a neuron to a core")
+    hops: float = Field(description="tiles crossed by all packets")
+    link_bytes: float = Field(description="bytes over the link between host and chip, both ways")
+
+
+class EnergyPart(_Record):
+    """One contribution to the energy of a video."""
+
+    part: str = Field(description="`chip`, `link` or `ann`")
+    kind: str = Field(description="what costs it")
+    energy_j: Band
+    status: str = Field(description="M measured, S simulated, F fitted, D derived, V vendor, ? estimate")
+    source: str = Field(description="where the constant comes from")
+
+
+class Energy(Band):
+    """Energy of one video."""
+
+    by_part: dict[str, Band] = Field(description="chip, link, ann")
+    by_kind: tuple[EnergyPart, ...]
+
+
+class Latency(_Record):
+    """Times of one video's GOPs."""
+
+    response: Band = Field(description="from the arrival of a GOP's last P-frame to the prediction")
+    per_gop: Band = Field(description="compute time of one GOP, end to end, without waiting for frames")
+    step_max: Band = Field(description="longest time step on the chip")
+
+
+class Span(_Record):
+    """One bar of the timeline of a GOP."""
+
+    lane: Literal["frames", "link", "chip", "ann"]
+    name: str
+    start_s: float
+    duration_s: float
+
+
+class VideoResult(_Record):
+    """One video."""
+
+    video: str
+    prediction: Prediction
+    exact: bool | None = Field(description="all checked backends agree bit for bit; null when not checked")
+    counts: Counts
+    energy_j: Energy
+    latency_s: Latency
+    throughput_vps: Band = Field(description="videos per second in the pipelined steady state")
+    stages_s: dict[str, Band] = Field(description="time per video of each stage of the pipeline")
+    step_s: tuple[Band, ...] = Field(description="time of each chip step, mean over the GOPs")
+    core_load: tuple[float, ...] = Field(description="busy time of each core over the video, in seconds")
+    timeline: tuple[Span, ...] = Field(description="of the last GOP, from the last P-frame's arrival on")
+
+
+class OpRow(_Record):
+    """Where one op runs."""
+
+    op: str
+    target: Literal["chip", "host"]
+    reason: str
+    violations: tuple[str, ...]
+    chip_j: Band | None
+    host_j: Band
+
+
+class CrossingRow(_Record):
+    """A value on the link."""
+
+    op: str
+    to: Literal["chip", "host"]
+    kind: str
+    shape: tuple[int, ...]
+    bytes: int
+    energy_j: Band
+
+
+class PlanSummary(_Record):
+    """The partition."""
+
+    coverage: str = Field(description="one line: how much is on the chip")
+    ops: tuple[OpRow, ...]
+    crossings: tuple[CrossingRow, ...]
+    predicted_j_per_gop: float = Field(description="events and link, without static power")
+    baselines_j_per_gop: dict[str, float]
+
+
+class CoreRow(_Record):
+    """One core in use."""
+
+    id: int
+    layer: str
+    chip: int
+    x: int
+    y: int
+    slot: int
+    neurons: int
+
+
+class ChipSummary(_Record):
+    """The chip and how the network sits on it."""
+
+    name: str
+    title: str
+    chips: int
+    cores: tuple[CoreRow, ...]
+    utilization: dict[str, tuple[int, int | None]]
+
+
+class ConstantRow(_Record):
+    """One constant and its source."""
+
+    owner: str
+    name: str
+    quantity: Quantity
+
+
+class Comparison(_Record):
+    """The same model accounted for in another way."""
+
+    name: str
+    energy_j: Band
+    note: str
+
+
+class Report(_Record):
+    """Everything about one run; the top level is the mean over its videos."""
+
+    schema_version: Literal[1] = 1
+    title: str
+    versions: dict[str, str]
+    model: dict[str, str] = Field(description="name, checkpoint hash and training notes")
+    device: str = Field(description="what ran the ANN part")
+    backend: str = Field(description="what ran the spiking part")
+    prediction: Prediction = Field(description="of the first video; the others are under `videos`")
+    exact: bool | None
+    checked: tuple[str, ...] = Field(description="backends compared bit for bit, every step")
+    not_checked: dict[str, str] = Field(description="backends that could not run, and why")
+    counts: Counts
+    energy_j: Energy
+    latency_s: Latency
+    throughput_vps: Band
+    comparisons: tuple[Comparison, ...]
+    plan: PlanSummary
+    chip: ChipSummary
+    constants: tuple[ConstantRow, ...]
+    videos: tuple[VideoResult, ...] = Field(min_length=1)
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of `report.json`."""
+    return Report.model_json_schema()

@@ -1,0 +1,199 @@
+"""Price one video: energy by part and event, the time of every stage, and the timeline of its last GOP."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as MappingType
+from dataclasses import dataclass
+
+import numpy as np
+
+from ann_part.measure import Measurement
+from hwsim.chip import Chip
+from hwsim.energy import energy as price
+from hwsim.engine import Counts
+from hwsim.mapping import Mapping
+from hwsim.quantity import Quantity, Range
+from hwsim.timing import Timing, depth, step_times
+from hybrid.partition.cost import POTENTIAL_BYTES
+from hybrid.platform import Host, Link
+from hybrid.report import model as report
+from hybrid.report.model import Band, EnergyPart, Span
+from snn_export.network import IntArray, SpikingNetwork
+
+ZERO = Range(0.0, 0.0, 0.0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Traffic:
+    """Bytes over the link.
+
+    Attributes:
+        to_chip: graded input of every step, int64 [V, T].
+        to_host: results of every GOP, int64 [V].
+    """
+
+    to_chip: IntArray
+    to_host: IntArray
+
+    @property
+    def total(self) -> int:
+        """Bytes of the whole video, both ways."""
+        return int(self.to_chip.sum() + self.to_host.sum())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Usage:
+    """What one video did.
+
+    Attributes:
+        counts: events on the chip, of every view, step and core.
+        traffic: bytes over the link.
+        ann: the ANN part's measurement; one call for all views.
+        ann_macs: its multiply-accumulates over all views.
+        ann_weight_bytes: bytes of its weights, fetched once per call.
+        read_s: seconds that reading and preparing the video took.
+    """
+
+    counts: Counts
+    traffic: Traffic
+    ann: Measurement
+    ann_macs: int
+    ann_weight_bytes: int
+    read_s: float
+
+
+def traffic_of(
+    network: SpikingNetwork,
+    inputs: MappingType[str, IntArray],
+    crossing: tuple[str, ...],
+    counts: Counts,
+    link: Link,
+) -> Traffic:
+    """Bytes that each step sends to the chip and each GOP sends back.
+
+    A step's input goes as a dense array or as a list of events (address and value), whichever is smaller.
+
+    Args:
+        network: the spiking graph.
+        inputs: its graded values, [V, T, *shape] by port.
+        crossing: layers whose result the host takes.
+        counts: of the run.
+        link: gives the bytes of an address.
+    """
+    to_chip = np.zeros(counts.input_events.shape, np.int64)
+    for port in network.inputs:
+        width, size = -(-port.bits // 8), int(np.prod(port.shape))
+        values = inputs[port.name]
+        events = np.count_nonzero(values.reshape(*values.shape[:2], -1), axis=2)
+        to_chip += np.minimum(size * width, events * (link.address_bytes + width))
+    views, steps = to_chip.shape
+    to_host = np.zeros(views, np.int64)
+    for name in crossing:
+        layer = network.layer(name)
+        to_host += layer.size * POTENTIAL_BYTES if layer.neuron.readout else -(-layer.size // 8) * steps
+    return Traffic(to_chip, to_host)
+
+
+def counts_of(usage: Usage) -> report.Counts:
+    """Totals of one video."""
+    counts = usage.counts
+    return report.Counts(
+        synops=int(counts.synops.sum()),
+        synops_dense=int(counts.synops_dense.sum()),
+        acs=int(counts.acs.sum()),
+        macs=int(counts.macs.sum()) + usage.ann_macs,
+        macs_ann=usage.ann_macs,
+        neuron_updates=int(counts.neuron_updates.sum()),
+        spikes=int(counts.spikes.sum()),
+        packets=int(counts.packets_received.sum()),
+        hops=int(counts.hops.sum()),
+        link_bytes=usage.traffic.total,
+    )
+
+
+def energy_of(usage: Usage, chip: Chip, mapping: Mapping, timing: Timing, host: Host, link: Link) -> report.Energy:
+    """Joules of one video by part and event, each with its constant's status and source."""
+    on_chip = price(chip, mapping, usage.counts, timing)
+    first = {item.event: item.quantity for item in reversed(on_chip.provenance)}
+    parts = [_part("chip", event.replace("_", " "), joules, first[event]) for event, joules in on_chip.by_event.items()]
+    parts.append(_part("link", "bits moved", link.energy(usage.traffic.total), link.energy_bit))
+    parts.append(_part("ann", "multiply-accumulates", host.energy_mac.si * usage.ann_macs, host.energy_mac))
+    weights = host.energy_weight_byte.si * usage.ann_weight_bytes
+    parts.append(_part("ann", "weights from memory", weights, host.energy_weight_byte))
+    by_part = {name: _sum(part.energy_j for part in parts if part.part == name) for name in ("chip", "link", "ann")}
+    return report.Energy(**_sum(by_part.values()).model_dump(), by_part=by_part, by_kind=tuple(parts))
+
+
+def latency_of(usage: Usage, network: SpikingNetwork, timing: Timing, link: Link) -> report.Latency:
+    """Response, compute time of one GOP and longest step; the slowest view counts.
+
+    The last P-frame crosses the link, takes one chip step per layer, and its result crosses back before the
+    ANN part runs on that GOP; the ANN time of one GOP is its share of the measured batch.
+    """
+    views = usage.traffic.to_host.shape[0]
+    ann = _ann_time(usage) * (1 / views)
+    back = link.time(int(usage.traffic.to_host.max()))
+    last = link.time(int(usage.traffic.to_chip[:, -1].max()))
+    step_max = Range(*(float(x.max()) for x in (timing.step.low, timing.step.nominal, timing.step.high)))
+    response = last + step_max * depth(network) + back + ann
+    chip = timing.gop(depth(network))
+    whole = Range(*(float(x.max()) for x in (chip.low, chip.nominal, chip.high)))
+    sent = sum((link.time(int(n)) for n in usage.traffic.to_chip.max(0)), ZERO)
+    return report.Latency(
+        response=Band.of(response), per_gop=Band.of(sent + whole + back + ann), step_max=Band.of(step_max)
+    )
+
+
+def stages_of(usage: Usage, timing: Timing, link: Link) -> dict[str, Range]:
+    """Seconds per video that each stage of the pipeline is busy; the longest sets the throughput."""
+    transfers = [*usage.traffic.to_chip.ravel().tolist(), *usage.traffic.to_host.tolist()]
+    return {
+        "reader": Range(usage.read_s, usage.read_s, usage.read_s),
+        "link": sum((link.time(n) for n in transfers), ZERO),
+        "chip": timing.total,
+        "ANN part": _ann_time(usage),
+    }
+
+
+def throughput_of(stages: dict[str, Range]) -> Range:
+    """Videos per second in the pipelined steady state: one over the longest stage."""
+    return Range(*(1 / max(getattr(s, edge) for s in stages.values()) for edge in ("high", "nominal", "low")))
+
+
+def timeline_of(usage: Usage, network: SpikingNetwork, timing: Timing, link: Link) -> tuple[Span, ...]:
+    """Nominal spans of the last GOP, from the arrival of its last P-frame on."""
+    spans: list[Span] = []
+    now = 0.0
+
+    def add(lane: str, name: str, seconds: float) -> None:
+        nonlocal now
+        spans.append(Span.model_validate({"lane": lane, "name": name, "start_s": now, "duration_s": seconds}))
+        now += seconds
+
+    add("link", "last P-frame to the chip", link.time(int(usage.traffic.to_chip[-1, -1])).nominal)
+    for i in range(depth(network)):
+        add("chip", f"step of layer {i + 1}", float(timing.step.nominal[-1, -1]))
+    add("link", "result to the host", link.time(int(usage.traffic.to_host[-1])).nominal)
+    add("ann", "ANN part", _ann_time(usage).nominal / usage.traffic.to_host.shape[0])
+    return tuple(spans)
+
+
+def time_usage(chip: Chip, mapping: Mapping, usage: Usage) -> Timing:
+    """Length of every chip step of one video."""
+    return step_times(chip, mapping, usage.counts)
+
+
+def _ann_time(usage: Usage) -> Range:
+    seconds = usage.ann.seconds
+    return Range(min(seconds), usage.ann.median_s, max(seconds))
+
+
+def _part(part: str, kind: str, joules: Range, constant: Quantity) -> EnergyPart:
+    return EnergyPart(part=part, kind=kind, energy_j=Band.of(joules), status=constant.status, source=constant.source)
+
+
+def _sum(bands: object) -> Band:
+    total = ZERO
+    for band in bands:  # type: ignore[attr-defined]
+        total = total + Range(band.low, band.nominal, band.high)
+    return Band.of(total)

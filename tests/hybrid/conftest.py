@@ -1,0 +1,62 @@
+"""The shipped model, clip and a bundle of it, made once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hwsim.chip import load
+from hybrid.bundle import load_bundle
+from hybrid.compile import compile_model
+from hybrid.graph import trace
+from hybrid.model.checkpoint import load_checkpoint
+from hybrid.model.inputs import to_tensors
+from hybrid.platform import load_host, load_link
+from hybrid.runtime.clip import load_clip
+from hybrid.shipped import CHECKPOINT
+
+PINS = ("stm_motion", "stm_residual")
+
+
+@pytest.fixture(scope="session")
+def checkpoint():
+    return load_checkpoint(CHECKPOINT)
+
+
+@pytest.fixture(scope="session")
+def tiny(checkpoint):
+    return checkpoint.model
+
+
+@pytest.fixture(scope="session")
+def clip_views(tiny, demo_clips):
+    return load_clip(demo_clips[0], tiny.config.input)
+
+
+@pytest.fixture(scope="session")
+def traced(tiny, clip_views):
+    return trace(tiny, to_tensors(clip_views, tiny.config.input))
+
+
+@pytest.fixture(scope="session")
+def compiled(checkpoint, clip_views):
+    """Compile the shipped model for a chip into a folder."""
+
+    def to(folder: Path, chip: str = "loihi2", pins=PINS) -> Path:
+        compile_model(
+            checkpoint, clip_views, load(chip), load_host("horowitz45"), load_link("pcie4"), folder, pins=pins
+        )
+        return folder
+
+    return to
+
+
+@pytest.fixture(scope="session")
+def bundle_dir(compiled, tmp_path_factory) -> Path:
+    return compiled(tmp_path_factory.mktemp("bundle") / "loihi2")
+
+
+@pytest.fixture(scope="session")
+def bundle(bundle_dir):
+    return load_bundle(bundle_dir)
