@@ -33,7 +33,10 @@ app = typer.Typer(
     rich_markup_mode="rich",
     help="Put a hybrid spiking/ANN video model on a neuromorphic chip plus a GPU: is it right, how fast, how costly?",
 )
-out, err = Console(), Console(stderr=True)
+PIPED_WIDTH = 160
+"""Columns of a table that goes to a file or a pipe; a terminal has its own."""
+out = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
+err = Console(width=None if sys.stderr.isatty() else PIPED_WIDTH, stderr=True)
 
 CHIP = typer.Option("loihi2", help="Chip profile, or a TOML file.")
 HOST = typer.Option("horowitz45", help="Energy accounting of the ANN part: a profile, or a TOML file.")

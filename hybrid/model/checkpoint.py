@@ -43,6 +43,7 @@ def save_checkpoint(model: HybridModel, path: Path, notes: Mapping[str, str]) ->
     os.close(handle)
     try:
         save_file(weights, aside, metadata)
+        os.chmod(aside, 0o644)
         os.replace(aside, path)
     finally:
         Path(aside).unlink(missing_ok=True)

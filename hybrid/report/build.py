@@ -143,5 +143,12 @@ def _chip(bundle: Bundle) -> ChipSummary:
         for core in mapping.cores
     )
     return ChipSummary(
-        name=chip.name, title=chip.title, chips=mapping.chips, cores=rows, utilization=utilization(mapping)
+        name=chip.name,
+        title=chip.title,
+        chips=mapping.chips,
+        tiles_x=mapping.tiles_x,
+        tiles_y=mapping.tiles_y,
+        cores_per_tile=mapping.cores_per_tile,
+        cores=rows,
+        utilization=utilization(mapping),
     )

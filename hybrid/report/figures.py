@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import plotly.graph_objects as go
 
 from hybrid.report.model import Band, Report
@@ -64,31 +66,47 @@ def steps(report: Report) -> str:
 
 
 def cores(report: Report) -> str:
-    """Busy time of every core on its place in the mesh; the critical core is framed."""
-    placed, load = report.chip.cores, report.videos[0].core_load
+    """Busy time of every core on its place in the mesh, free places pale; the critical core is framed."""
+    chip, load = report.chip, report.videos[0].core_load
+    side = math.ceil(math.sqrt(chip.cores_per_tile))
     critical = max(range(len(load)), key=lambda i: load[i])
-    columns = [core.x * 2 + core.slot % 2 + core.chip * 1000 for core in placed]
-    rows = [core.y * 2 + core.slot // 2 for core in placed]
-    order = {x: i for i, x in enumerate(sorted(set(columns)))}
+
+    def place(number: int, x: int, y: int, slot: int) -> tuple[float, float]:
+        column = (number * chip.tiles_x + x) * (side + 0.4) + slot % side + number
+        return column, y * (side + 0.4) + slot // side
+
+    every = [
+        place(number, x, y, slot)
+        for number in range(chip.chips)
+        for x in range(chip.tiles_x)
+        for y in range(chip.tiles_y)
+        for slot in range(chip.cores_per_tile)
+    ]
+    used = [place(core.chip, core.x, core.y, core.slot) for core in chip.cores]
+    size = max(4, min(18, int(900 / (max(x for x, _ in every) + 2))))
     figure = go.Figure(
         go.Scatter(
-            x=[order[x] for x in columns],
-            y=rows,
-            mode="markers",
-            marker={
-                "symbol": "square", "size": 22, "color": [x * 1e6 for x in load], "colorscale": "Viridis",
-                "colorbar": {"title": "us"},
-                "line": {"color": "#d93025", "width": [3 if i == critical else 0 for i in range(len(load))]},
-            },
-            customdata=[[c.id, c.layer, c.neurons, c.chip, c.x, c.y] for c in placed],
-            hovertemplate="core %{customdata[0]}: %{customdata[1]}<br>%{customdata[2]} neurons<br>"
-            "chip %{customdata[3]}, tile (%{customdata[4]}, %{customdata[5]})<br>busy %{marker.color:.2f} us"
-            "<extra></extra>",
+            x=[x for x, _ in every], y=[y for _, y in every], mode="markers", hoverinfo="skip",
+            marker={"symbol": "square", "size": size, "color": "rgba(128,134,139,0.18)"},
         )
     )  # fmt: skip
+    figure.add_scatter(
+        x=[x for x, _ in used], y=[y for _, y in used], mode="markers",
+        marker={
+            "symbol": "square", "size": size, "color": [seconds * 1e6 for seconds in load], "colorscale": "Viridis",
+            "colorbar": {"title": {"text": "busy [µs]"}, "thickness": 12},
+            "line": {"color": "#d93025", "width": [3 if i == critical else 0 for i in range(len(load))]},
+        },
+        customdata=[[c.id, c.layer, c.neurons, c.chip, c.x, c.y] for c in chip.cores],
+        hovertemplate="core %{customdata[0]}: %{customdata[1]}<br>%{customdata[2]} neurons<br>"
+        "chip %{customdata[3]}, tile (%{customdata[4]}, %{customdata[5]})<br>busy %{marker.color:.2f} µs"
+        "<extra></extra>",
+    )  # fmt: skip
+    figure.update_layout(showlegend=False)
     figure.update_xaxes(visible=False)
-    figure.update_yaxes(visible=False, autorange="reversed")
-    return _div(figure, "cores", max(200, 60 + 34 * (max(rows) + 1)))
+    figure.update_yaxes(visible=False, autorange="reversed", scaleanchor="x")
+    rows = max(y for _, y in every) + 1
+    return _div(figure, "cores", int(70 + rows * size * 1.35))
 
 
 def _error(bands: list[Band] | tuple[Band, ...], scale: float = 1.0) -> dict[str, object]:

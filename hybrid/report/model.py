@@ -152,6 +152,9 @@ class ChipSummary(_Record):
     name: str
     title: str
     chips: int
+    tiles_x: int
+    tiles_y: int
+    cores_per_tile: int
     cores: tuple[CoreRow, ...]
     utilization: dict[str, tuple[int, int | None]]
 

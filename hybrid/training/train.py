@@ -83,6 +83,7 @@ def train(
     module = TrainingModule(model)
     trainer = lightning.Trainer(
         max_epochs=config.training.epochs, deterministic=True, num_sanity_val_steps=0, log_every_n_steps=1,
+        check_val_every_n_epoch=config.training.epochs,
         logger=False, enable_checkpointing=False, enable_model_summary=False, enable_progress_bar=False,
         callbacks=[LambdaCallback(on_train_epoch_end=lambda t, _: on_epoch(t.current_epoch + 1, _loss(t)))],
     )  # fmt: skip

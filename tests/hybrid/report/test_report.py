@@ -1,0 +1,93 @@
+"""The report: valid against its own schema, self-contained, complete."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from hybrid.report.build import mean
+from hybrid.report.model import Band, Report, schema
+from hybrid.report.render import to_html, write_report
+from hybrid.report.text import si, summary
+from hybrid.runtime.run import run_videos
+
+
+@pytest.fixture(scope="module")
+def report(bundle, demo_clips):
+    return run_videos(bundle, demo_clips, check=["reference"], device="cpu")
+
+
+@pytest.fixture(scope="module")
+def page(report):
+    return to_html(report)
+
+
+def test_the_json_file_is_read_back_as_the_same_report(report, tmp_path):
+    data, page = write_report(report, tmp_path / "new")
+    assert Report.model_validate_json(data.read_text()) == report
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["report.html", "report.json"]
+    assert page.stat().st_size < 5_000_000
+
+
+def test_the_keys_that_scripts_use_are_there(report):
+    data = report.model_dump(mode="json")
+    assert data["prediction"]["label"] == data["videos"][0]["prediction"]["label"]
+    assert {"synops", "synops_dense", "acs", "macs", "neuron_updates", "spikes", "packets", "hops"} <= data[
+        "counts"
+    ].keys()
+    assert {"low", "nominal", "high", "by_part"} <= data["energy_j"].keys()
+    assert data["energy_j"]["by_part"].keys() == {"chip", "link", "ann"}
+    assert data["latency_s"].keys() == {"response", "per_gop", "step_max"}
+    assert data["throughput_vps"]["nominal"] > 0
+    assert data["exact"] is True
+
+
+def test_the_schema_describes_every_key_and_forbids_others():
+    found = schema()
+    assert found["additionalProperties"] is False
+    assert set(found["properties"]) == set(Report.model_fields)
+    json.dumps(found)
+
+
+def test_the_top_level_is_the_mean_of_the_videos(report):
+    energies = [video.energy_j.nominal for video in report.videos]
+    assert report.energy_j.nominal == pytest.approx(sum(energies) / len(energies))
+    spikes = [video.counts.spikes for video in report.videos]
+    assert report.counts.spikes == pytest.approx(sum(spikes) / len(spikes))
+    assert mean([Band(low=0, nominal=1, high=2), Band(low=2, nominal=3, high=6)]) == Band(low=1, nominal=2, high=4)
+
+
+def test_the_page_needs_no_network(page):
+    without_library = re.sub(r"<script>.*?</script>", "", page, count=1, flags=re.DOTALL)
+    assert not re.search(r"""(src|href)\s*=\s*["']?(https?:)?//""", without_library)
+    assert "@import" not in without_library
+
+
+def test_the_page_shows_verdict_cut_constants_and_all_figures(page, report):
+    for figure in ("energy", "timeline", "steps", "cores"):
+        assert f'id="figure-{figure}"' in page
+    assert "bit for bit" in page
+    assert si(report.energy_j.nominal, "J") in page
+    assert "stm_motion.2" in page
+    for row in report.constants:
+        assert row.quantity.source.split(":")[0] in page
+
+
+def test_a_hostile_file_name_is_shown_as_text(report):
+    video = report.videos[0].model_copy(update={"video": "<script>alert(1)</script>.avi"})
+    assert "<script>alert(1)" not in to_html(report.model_copy(update={"videos": (video,)}))
+
+
+def test_the_summary_says_what_was_not_compared(report):
+    text = summary(report.model_copy(update={"not_checked": {"lava-stock": "Lava is not installed"}}))
+    assert "not compared: lava-stock (Lava is not installed)" in text
+    assert "agree bit for bit" in text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0, "0 J"), (0.734, "734 mJ"), (2.5e-3, "2.5 mJ"), (41.0, "41 J"), (1.2e-13, "0.12 pJ")]
+)
+def test_numbers_get_si_prefixes(value, text):
+    assert si(value, "J") == text
