@@ -9,7 +9,7 @@ import torch
 from norse.torch.functional.lif_box import LIFBoxFeedForwardState, LIFBoxParameters, lif_box_feed_forward_step
 
 from hybrid.model.config import load_config
-from hybrid.model.stm import AtanSpike, ConvLIF, SpikingTemporalModulator
+from hybrid.model.stm import ConvLIF, LIFScan, SpikingTemporalModulator, atan_surrogate
 from hybrid.training.initialise import FIRING_RATE, scale_to_firing_rate
 
 
@@ -65,10 +65,42 @@ def test_a_hard_reset_layer_equals_norses_own_lif_cell():
         assert torch.equal(torch.stack(spikes, 1), module(values))
 
 
+class AtanSpike(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, width):
+        ctx.save_for_backward(x)
+        ctx.width = width
+        return (x > 0).to(x.dtype)
+
+    @staticmethod
+    def backward(ctx, grad):
+        return grad * atan_surrogate(ctx.saved_tensors[0], ctx.width), None
+
+
+@pytest.mark.parametrize("reset", ["soft", "zero", "none"])
+def test_gradients_equal_those_of_autograd_over_the_plain_loop(reset):
+    torch.manual_seed(1)
+    current = (torch.randn(2, 8, 3, 4, 4, dtype=torch.float64) * 2).requires_grad_()
+    keep, threshold = (torch.tensor(x, dtype=torch.float64, requires_grad=True) for x in (0.7, 0.4))
+    weights = torch.randn(2, 8, 3, 4, 4, dtype=torch.float64)
+    (LIFScan.apply(current, keep, threshold, 2.0, reset) * weights).sum().backward()
+    found = [x.grad.clone() for x in (current, keep, threshold)]
+    for x in (current, keep, threshold):
+        x.grad = None
+    v, spikes = torch.zeros(2, 3, 4, 4, dtype=torch.float64), []
+    for t in range(8):
+        v = keep * v + (1 - keep) * current[:, t]
+        spikes.append(AtanSpike.apply(v - threshold, 2.0))
+        v = {"soft": v - spikes[-1] * threshold, "zero": v * (1 - spikes[-1]), "none": v}[reset]
+    (torch.stack(spikes, 1) * weights).sum().backward()
+    for ours, theirs in zip(found, (current, keep, threshold), strict=True):
+        assert torch.allclose(ours, theirs.grad, rtol=1e-10)
+
+
 def test_the_surrogate_is_the_derivative_of_the_arctangent():
-    x = torch.linspace(-2, 2, 41, requires_grad=True)
-    AtanSpike.apply(x, 2.0).sum().backward()
-    assert torch.allclose(x.grad, 1 / (1 + (math.pi * x.detach()) ** 2))
+    x = torch.linspace(-2, 2, 41, dtype=torch.float64, requires_grad=True)
+    (torch.atan(math.pi / 2 * 2.0 * x) / math.pi).sum().backward()
+    assert torch.allclose(x.grad, atan_surrogate(x.detach(), 2.0))
 
 
 def test_weights_leak_and_threshold_all_learn():
