@@ -1,0 +1,212 @@
+"""How much one firing neuron costs each core, as linear functions of firing counts.
+
+Neurons of a population that differ only in row or column, and from which every core gets the same number of
+synaptic operations, need not be told apart. Rows are sorted into classes that no block border, kernel place
+or stride distinguishes, columns likewise; an *atom* is a (row class, column class, channel). A run counts the
+firing neurons of each atom, and synaptic operations, spikes and packets follow by small sparse products.
+Counts are exact, since the classes are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from hwsim.mapping.geometry import BoolArray, channel_reach, shape3, taps
+from hwsim.mapping.model import Core, Mapping, Span
+from snn_export.network import Connection, Conv2d, IntArray, Layer, SpikingNetwork
+
+HOST = -1
+"""Source of packets that come from an input port."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fanout:
+    """The classes of one port or layer, and what its atoms cost.
+
+    Attributes:
+        name: the port or layer.
+        rows: class of each row, int [H].
+        columns: class of each column, int [W].
+        atoms: row classes, column classes, channels; an atom's number is its index in that shape, C order.
+        owner: the core that holds each atom, or HOST; int [atoms].
+        synops: synaptic operations per firing neuron, sparse int64 [cores, atoms].
+        pairs: source core (or HOST) and destination core of each flow, int [pairs, 2].
+        flows: 1 where a firing neuron sends that flow a packet, sparse int64 [pairs, atoms].
+        held: 1 where the core holds the atom, sparse int64 [cores, atoms].
+    """
+
+    name: str
+    rows: IntArray
+    columns: IntArray
+    atoms: tuple[int, int, int]
+    owner: IntArray
+    synops: sparse.csr_matrix
+    pairs: IntArray
+    flows: sparse.csr_matrix
+    held: sparse.csr_matrix
+
+
+def fanouts(network: SpikingNetwork, mapping: Mapping) -> tuple[Fanout, ...]:
+    """The fan-out of every port and layer, in the network's order."""
+    return tuple(_fanout(network, mapping, name) for name in network.shapes)
+
+
+def dense_synops(network: SpikingNetwork, mapping: Mapping) -> IntArray:
+    """Synaptic operations of each core in a step where every weight and input counts, int64 [cores].
+
+    Taps that fall on padding are no operations.
+    """
+    total = np.zeros(len(mapping.cores), np.int64)
+    for core in mapping.cores:
+        layer = network.layer(core.layer)
+        channels = core.channels[1] - core.channels[0]
+        for connection in layer.connections:
+            weight = connection.synapse.weight
+            if isinstance(connection.synapse, Conv2d):
+                rows, columns = _taps(connection, layer, network.shapes[connection.source])
+                places = rows[:, slice(*core.rows)].sum() * columns[:, slice(*core.columns)].sum()
+                total[core.id] += channels * weight.shape[1] * int(places)
+            else:
+                total[core.id] += channels * weight.shape[1]
+    return total
+
+
+def _fanout(network: SpikingNetwork, mapping: Mapping, name: str) -> Fanout:
+    channels = network.shapes[name][0]
+    users = [(x, c) for x in network.layers for c in x.connections if c.source == name]
+    own = [core for core in mapping.cores if core.layer == name]
+    rows, columns = (_classes(network, mapping, name, axis, users, own) for axis in (0, 1))
+    atoms = (int(rows.max()) + 1, int(columns.max()) + 1, channels)
+    firsts = tuple(np.unique(classes, return_index=True)[1] for classes in (rows, columns))
+    owner = np.full(atoms, HOST)
+    for core in own:
+        inside = [(f >= a) & (f < b) for f, (a, b) in zip(firsts, (core.rows, core.columns), strict=True)]
+        owner[np.ix_(*inside, np.isin(np.arange(channels), range(*core.channels)))] = core.id
+    owner = owner.reshape(-1)
+    synops = _synops(network, mapping, name, users, (atoms, firsts))
+    entries = synops.tocoo()
+    flow = np.stack([owner[entries.col], entries.row], 1).astype(np.int64)
+    pairs, number = np.unique(flow, axis=0, return_inverse=True) if len(flow) else (flow, np.zeros(0, np.int64))
+    held = np.flatnonzero(owner != HOST)
+    return Fanout(
+        name,
+        rows,
+        columns,
+        atoms,
+        owner,
+        synops,
+        pairs,
+        _matrix(np.ones(len(flow)), number.reshape(-1), entries.col, (len(pairs), owner.size)),
+        _matrix(np.ones(held.size), owner[held], held, (len(mapping.cores), owner.size)),
+    )
+
+
+def _classes(
+    network: SpikingNetwork,
+    mapping: Mapping,
+    name: str,
+    axis: int,
+    users: list[tuple[Layer, Connection]],
+    own: list[Core],
+) -> IntArray:
+    """Sort the places of a spatial axis into classes that no core tells apart, int [places]."""
+    size = shape3(network.shapes[name])[1 + axis]
+    places = np.arange(size)
+    if any(not isinstance(c.synapse, Conv2d) for _, c in users):
+        return places  # a dense connection has a weight for every place
+    spans = {core.block[1 + axis] for core in own}
+    features = [((places >= a) & (places < b))[None] for a, b in sorted(spans)]
+    for layer, connection in users:
+        found = _taps(connection, layer, network.shapes[name])[axis]
+        for a, b in sorted({core.block[1 + axis] for core in mapping.cores if core.layer == layer.name}):
+            features.append(found[:, a:b].any(1))
+    if not features:
+        return np.zeros(size, np.int64)
+    return np.asarray(np.unique(np.concatenate(features), axis=1, return_inverse=True)[1]).reshape(-1)
+
+
+def _synops(
+    network: SpikingNetwork,
+    mapping: Mapping,
+    name: str,
+    users: list[tuple[Layer, Connection]],
+    classes: tuple[tuple[int, int, int], tuple[IntArray, ...]],
+) -> sparse.csr_matrix:
+    """Nonzero weights from a neuron of each atom into each core, sparse int64 [cores, atoms]."""
+    atoms, firsts = classes
+    numbers = np.arange(int(np.prod(atoms))).reshape(atoms)
+    shape = (len(mapping.cores), numbers.size)
+    values, cores, places = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    for layer, connection in users:
+        held = [core for core in mapping.cores if core.layer == layer.name]
+        if isinstance(connection.synapse, Conv2d):
+            found = _taps(connection, layer, network.shapes[name])
+            parts = _conv_fan(connection.synapse, held, (found[0][:, :, firsts[0]], found[1][:, :, firsts[1]]))
+        else:
+            parts = _dense_fan(connection, held, shape3(network.shapes[name]))
+        for core, (rows, columns, fan) in zip(held, parts, strict=True):
+            at = np.nonzero(fan)
+            values.append(fan[at])
+            places.append(numbers[np.ix_(rows, columns)][at])
+            cores.append(np.full(values[-1].size, core.id))
+    return _matrix(np.concatenate(values), np.concatenate(cores), np.concatenate(places), shape)
+
+
+def _conv_fan(
+    synapse: Conv2d, cores: list[Core], found: tuple[BoolArray, BoolArray]
+) -> list[tuple[IntArray, IntArray, IntArray]]:
+    """Per core: the row and column classes it reads, and the fan-out [rows, columns, channels] from them."""
+    nonzero = _spread_groups(synapse)
+    by_span: dict[Span, IntArray] = {}
+    parts = []
+    for core in cores:
+        if core.channels not in by_span:
+            by_span[core.channels] = nonzero[slice(*core.channels)].sum(0)
+        reads = [f[:, slice(*span)].any(1) for f, span in zip(found, (core.rows, core.columns), strict=True)]
+        rows, columns = (np.flatnonzero(r.any(0)) for r in reads)
+        fan = np.einsum(
+            "cij,ia,jb->abc",
+            by_span[core.channels],
+            reads[0][:, rows].astype(np.int64),
+            reads[1][:, columns].astype(np.int64),
+            optimize=True,
+        )
+        parts.append((rows, columns, fan))
+    return parts
+
+
+def _spread_groups(synapse: Conv2d) -> IntArray:
+    """Where weights are not zero, int64 [out channels, all in channels, kernel height, kernel width]."""
+    full = np.tile(synapse.weight != 0, (1, synapse.groups, 1, 1))
+    return np.asarray(full & channel_reach(synapse)[:, :, None, None], np.int64)
+
+
+def _dense_fan(
+    connection: Connection, cores: list[Core], source: tuple[int, int, int]
+) -> list[tuple[IntArray, IntArray, IntArray]]:
+    channels, height, width = source
+    nonzero = (connection.synapse.weight != 0).reshape(-1, channels, height, width)
+    return [
+        (
+            np.arange(height),
+            np.arange(width),
+            nonzero[slice(*core.channels)].sum(0).transpose(1, 2, 0).astype(np.int64),
+        )
+        for core in cores
+    ]
+
+
+def _taps(connection: Connection, layer: Layer, source: tuple[int, ...]) -> tuple[BoolArray, BoolArray]:
+    """Bool [kernel, targets, sources] of rows and of columns of a convolution."""
+    if not isinstance(connection.synapse, Conv2d):
+        raise TypeError("only convolutions have taps")
+    target, sizes, synapse = shape3(layer.shape), shape3(source), connection.synapse
+    rows, columns = (taps(synapse, a, target[1 + a], sizes[1 + a]) for a in (0, 1))
+    return rows, columns
+
+
+def _matrix(values: IntArray, rows: IntArray, columns: IntArray, shape: tuple[int, int]) -> sparse.csr_matrix:
+    return sparse.csr_matrix((values.astype(np.int64), (rows, columns)), shape, dtype=np.int64)

@@ -1,0 +1,120 @@
+"""How long steps take.
+
+Barrier chips (Loihi; Davies et al. 2018, and the simple timing model of SANA-FE, Boyle et al. 2025): a core
+sends (updates its neurons, makes packets) and receives (takes packets in, does synaptic operations) side by
+side, and all wait for the slowest:
+
+    step = max over cores of max(send, receive) + sync(mapped tiles)
+    send = updates x t_update + active x t_active + spikes x t_spike + packets sent x t_packet
+    receive = packets received x t_packet_in + synaptic operations x t_synapse
+
+Phase chips (Tianjic; Pei et al. 2019): every step is one phase of fixed length.
+
+Each layer adds one step of delay on either kind, so the answer to a GOP comes depth - 1 steps after its last
+step entered. Time on links and waiting in routers are not modelled.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hwsim.chip import Chip, ChipError
+from hwsim.costs import BarrierCosts
+from hwsim.engine.counts import Counts
+from hwsim.mapping.model import Mapping
+from hwsim.quantity import Quantity, Range, Ranges
+from snn_export.network import IntArray, SpikingNetwork
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Timing:
+    """Times of a run in seconds.
+
+    Attributes:
+        step: length of each step [G, T].
+        critical: id of the core that each step waits for, by nominal values, int64 [G, T].
+        core: time that each core is busy in each step [G, T, K].
+        sync: barrier of each step; 0 where there is none.
+        total: all steps of all GOPs, one after the other: the pipeline stays full.
+    """
+
+    step: Ranges
+    critical: IntArray
+    core: Ranges
+    sync: Range
+    total: Range
+
+    def gop(self, depth: int) -> Ranges:
+        """Latency of each GOP [G] through `depth` layers: its steps, and depth - 1 more of their mean."""
+        return self.step.sum(1) + self.step.mean(1) * (depth - 1)
+
+
+def step_times(chip: Chip, mapping: Mapping, counts: Counts) -> Timing:
+    """Length of every step of a run.
+
+    Raises:
+        ChipError: where the mapping or the counts are not for this chip.
+    """
+    check_chip(chip, mapping, counts)
+    costs = chip.costs
+    if isinstance(costs, BarrierCosts):
+        core = _send(costs, counts).maximum(_receive(costs, mapping, counts))
+        sync = costs.sync_time(len(set(mapping.tiles))).si
+    else:
+        core = costs.time_phase.si.of(np.ones(counts.spikes.shape))
+        sync = Range(0.0, 0.0, 0.0)
+    step = core.max(2) + sync
+    return Timing(step, core.nominal.argmax(2), core, sync, step.total())
+
+
+def depth(network: SpikingNetwork) -> int:
+    """Layers on the longest path from an input port."""
+    level = {port.name: 0 for port in network.inputs}
+    for layer in network.layers:
+        level[layer.name] = 1 + max(level[connection.source] for connection in layer.connections)
+    return max(level.values())
+
+
+def check_chip(chip: Chip, mapping: Mapping, counts: Counts) -> None:
+    """Refuse to price a run for another chip than the one it was mapped onto.
+
+    Raises:
+        ChipError: naming both chips, or the count that is missing.
+    """
+    if mapping.chip != chip.name:
+        raise ChipError(
+            "mapping", f"it is for {mapping.chip!r}, not for {chip.name!r}", "map the network onto this chip"
+        )
+    if counts.spikes.shape[2] != len(mapping.cores):
+        raise ChipError(
+            "counts",
+            f"{counts.spikes.shape[2]} cores were counted, the mapping has {len(mapping.cores)}",
+            "run the network with this mapping",
+        )
+    if chip.costs.prices_activity and counts.active_updates is None:
+        raise ChipError("counts", f"{chip.name} prices active neurons, which were not counted", "map and run it again")
+
+
+def _send(costs: BarrierCosts, counts: Counts) -> Ranges:
+    send = (
+        costs.time_neuron_update.si.of(counts.neuron_updates)
+        + costs.time_spike.si.of(counts.spikes)
+        + costs.time_packet.si.of(counts.packets_sent)
+    )
+    if counts.active_updates is not None:
+        send = send + costs.time_neuron_active.si.of(counts.active_updates)
+    return send
+
+
+def _receive(costs: BarrierCosts, mapping: Mapping, counts: Counts) -> Ranges:
+    operations = per_core(mapping, costs.time_synapse_conv, costs.time_synapse_dense)
+    synapses = Ranges(*(counts.synops * np.array(t) for t in zip(*operations, strict=True)))
+    return costs.time_packet_in.si.of(counts.packets_received) + synapses
+
+
+def per_core(mapping: Mapping, conv: Quantity, dense: Quantity) -> list[tuple[float, float, float]]:
+    """Low, nominal and high of one synaptic operation on each core, by the kind of its synapses."""
+    ranges = [(dense if core.dense else conv).si for core in mapping.cores]
+    return [(x.low, x.nominal, x.high) for x in ranges]

@@ -1,0 +1,105 @@
+"""The engine equals the integer reference bit for bit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hwsim.engine import Engine, run
+from snn_export import reference
+from snn_export.compare import first_difference
+from snn_export.network import LIF, Connection, Conv2d, Dense, InputPort, Layer, NetworkError, Reset, SpikingNetwork
+
+
+@given(data=st.data())
+@settings(max_examples=200)
+def test_engine_equals_the_reference_bit_for_bit(cases, data):
+    network, inputs = data.draw(cases())
+    expected, got = reference.run(network, inputs), run(network, inputs).recording
+    assert first_difference(network, expected, got) is None
+    assert expected.saturations == got.saturations
+
+
+@given(data=st.data())
+@settings(max_examples=40)
+def test_counting_and_batching_change_no_bit(cases, mappings, data):
+    network, inputs = data.draw(cases())
+    engine = Engine(network, data.draw(mappings(network)))
+    whole = engine.run(inputs)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hwsim.engine.executor._BATCH_VALUES", 1)
+        parts = engine.run(inputs)
+    assert first_difference(network, whole.recording, parts.recording) is None
+    assert first_difference(network, whole.recording, run(network, inputs).recording) is None
+    for name in ("synops", "packets_received", "link_load", "input_events"):
+        assert np.array_equal(getattr(whole.counts, name), getattr(parts.counts, name))
+
+
+@given(data=st.data())
+@settings(max_examples=30)
+def test_readout_only_gives_the_same_potentials_and_nothing_else(cases, data):
+    network, inputs = data.draw(cases())
+    everything, readouts = run(network, inputs).recording, run(network, inputs, record="readout").recording
+    assert set(readouts.potentials) == {layer.name for layer in network.readouts}
+    assert not readouts.spikes
+    for name, potential in readouts.potentials.items():
+        assert np.array_equal(potential, everything.potentials[name])
+
+
+@pytest.mark.parametrize("keep", [0, 1, 2048, 3686, 4095, 4096])
+@pytest.mark.parametrize("sign", [-1, 1])
+@pytest.mark.parametrize("ukeep", [0, 4096])
+def test_decay_and_clip_are_exact_at_the_edges_of_the_state(keep, sign, ukeep):
+    neuron = LIF(
+        np.array([keep], np.int32), np.array([1], np.int32), Reset.NONE, True, ukeep, np.array([sign * (2**23 - 1)])
+    )
+    synapse = Dense(np.array([[sign * 127]], np.int8))
+    network = SpikingNetwork((InputPort("in", (1,), 10),), (Layer("out", (1,), (Connection("in", synapse),), neuron),))
+    inputs = {"in": np.array([[[511], [1], [-511], [0], [-512], [-3], [7]]], np.int16)}
+    expected, got = reference.run(network, inputs), run(network, inputs).recording
+    assert first_difference(network, expected, got) is None
+    assert expected.saturations == got.saturations
+    assert expected.saturations["out"] > 0
+
+
+def test_exact_although_the_user_allows_low_precision_products():
+    rng = np.random.default_rng(0)
+    synapse = Dense(rng.integers(-128, 128, (5, 4), dtype=np.int8))
+    neuron = LIF(np.array([4096], np.int32), np.array([9], np.int32), Reset.NONE, True)
+    network = SpikingNetwork((InputPort("in", (4,), 8),), (Layer("out", (5,), (Connection("in", synapse),), neuron),))
+    inputs = {"in": rng.integers(-128, 128, (1, 3, 4)).astype(np.int16)}
+    torch.set_float32_matmul_precision("medium")
+    try:
+        got = run(network, inputs).recording
+        assert torch.get_float32_matmul_precision() == "medium"  # and the user's setting is left as it was
+    finally:
+        torch.set_float32_matmul_precision("highest")
+    assert first_difference(network, reference.run(network, inputs), got) is None
+
+
+def test_an_input_that_does_not_fit_its_port_is_refused(line):
+    with pytest.raises(NetworkError, match="no values"):
+        run(line, {})
+
+
+@pytest.mark.parametrize(
+    ("shape", "kernel", "stride", "padding", "dilation"),
+    [
+        ((4, 1, 1), (2, 4, 1, 1), (1, 2), (0, 1), (1, 1)),
+        ((1, 2, 1), (3, 1, 3, 3), (1, 3), (2, 1), (1, 1)),
+        ((1, 3, 3), (4, 1, 3, 3), (1, 2), (1, 0), (1, 1)),
+        ((1, 9, 2), (3, 1, 1, 2), (1, 3), (2, 1), (2, 1)),
+        ((2, 1, 1), (2, 2, 1, 1), (1, 1), (2, 2), (1, 1)),
+    ],
+)
+def test_sizes_of_one_and_windows_on_padding_alone_are_exact(shape, kernel, stride, padding, dilation):
+    rng = np.random.default_rng(0)
+    synapse = Conv2d(rng.integers(-20, 20, kernel, dtype=np.int8), stride, padding, dilation)
+    neuron = LIF(np.array([3000], np.int32), np.array([30], np.int32), Reset.SOFT)
+    layer = Layer("out", synapse.output_shape(shape), (Connection("in", synapse),), neuron)
+    network = SpikingNetwork((InputPort("in", shape, 8),), (layer,))
+    inputs = {"in": rng.integers(-128, 128, (3, 4, *shape)).astype(np.int16)}
+    assert first_difference(network, reference.run(network, inputs), run(network, inputs).recording) is None

@@ -1,0 +1,83 @@
+"""Step times against closed forms worked out by hand on the three-core `line`."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hwsim.chip import ChipError, load
+from hwsim.engine import run
+from hwsim.timing import depth, step_times
+
+# Step 0 of `line`: cores 0, 1, 2 have 1, 2, 0 spikes, 1, 2, 0 packets out, 1, 2, 3 packets in,
+# 1, 2, 5 synaptic operations (core 2 dense), 2 neurons each, of which 1, 2, 2 are active.
+# Step 1 has no events; the two read-outs are active. Two tiles are mapped.
+
+
+@pytest.fixture
+def timing(line, line_mapping, line_input):
+    def make(name):
+        chip = load(name)
+        mapping = line_mapping(chip)
+        return step_times(chip, mapping, run(line, line_input, mapping).counts)
+
+    return make
+
+
+def test_fitted_loihi_follows_the_closed_form(timing):
+    found = timing("loihi1-fitted")
+    # core 1 sends: 2 accesses, 2 updates, 2 spikes, 2 packets
+    send = 2 * 6.0 + 2 * 3.7 + 2 * 30.0 + 2 * 5.1
+    # core 2 receives: 3 packets, 5 dense synaptic operations
+    receive = 3 * 16.0 + 5 * 3.8
+    assert send > receive
+    idle = 2 * 6.0 + 2 * 3.7  # core 2 in step 1
+    expected = [(send + 1000.0) * 1e-9, (idle + 1000.0) * 1e-9]
+    assert found.step.nominal[0].tolist() == pytest.approx(expected, rel=1e-12)
+    assert found.critical[0].tolist() == [1, 2]
+    assert found.core.nominal[0, 0, 2] == pytest.approx(receive * 1e-9, rel=1e-12)
+    assert found.total.nominal == pytest.approx(sum(expected), rel=1e-12)
+    assert found.step.low.tolist() == found.step.high.tolist()
+
+
+def test_published_loihi_keeps_low_nominal_and_high_apart(timing):
+    found = timing("loihi1")
+    # core 1 sends 2 x 5.3 + 2 x 3.1 + 2 x 2.1 = 21.0 ns; core 2 updates 2 x 8.4 = 16.8 ns and receives
+    # 5 x 3.5 = 17.5 ns at most; two tiles have a barrier of 113, 289 or 465 ns
+    for value, barrier in ((found.step.low, 113), (found.step.nominal, 289), (found.step.high, 465)):
+        assert value[0].tolist() == pytest.approx([(21.0 + barrier) * 1e-9, (16.8 + barrier) * 1e-9], rel=1e-12)
+
+
+def test_loihi_2_waits_for_the_busiest_core(timing):
+    found = timing("loihi2")
+    # high: 2 neurons x 4.2 + 2 packets x 2.1 = 12.6 ns on core 1; nominal 8.4 + 0.42 = 8.82 ns
+    assert found.step.high[0, 0] == pytest.approx((12.6 + 200) * 1e-9, rel=1e-12)
+    assert found.step.nominal[0, 0] == pytest.approx((8.82 + 200) * 1e-9, rel=1e-12)
+    assert found.step.low[0, 0] == pytest.approx((2 * 2.65 + 2 * 0.21) * 1e-9, rel=1e-12)
+
+
+def test_tianjic_takes_one_phase_per_step_and_its_depth_more(timing, line):
+    found = timing("tianjic")
+    assert found.step.nominal[0].tolist() == pytest.approx([16.83e-6] * 2, rel=1e-12)
+    assert depth(line) == 2
+    assert found.gop(depth(line)).nominal.tolist() == pytest.approx([3 * 16.83e-6], rel=1e-12)
+
+
+def test_the_barrier_grows_with_the_mapped_tiles():
+    costs = load("loihi1-fitted").costs
+    found = [costs.sync_time(tiles).nominal for tiles in (1, 2, 3, 4, 28, 29, 128)]
+    assert found == [0.6, 1.0, 1.0, 1.4, 1.4, 1.8, 1.8]
+
+
+@pytest.mark.parametrize("name", ["loihi1", "loihi1-fitted", "loihi2", "tianjic"])
+def test_bands_of_times_are_ordered(timing, name):
+    step = timing(name).step
+    assert np.all(step.low <= step.nominal)
+    assert np.all(step.nominal <= step.high)
+
+
+def test_a_run_mapped_for_another_chip_is_refused(line, line_mapping, line_input):
+    mapping = line_mapping(load("loihi2"))
+    counts = run(line, line_input, mapping).counts
+    with pytest.raises(ChipError, match="'loihi2', not for 'loihi1'"):
+        step_times(load("loihi1"), mapping, counts)
