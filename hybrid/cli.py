@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -297,6 +298,8 @@ def chips(name: str = typer.Argument("", help="Profile to show; all names withou
 
 def main() -> None:
     """Entry point: run the command and turn errors into one clear message and an exit code."""
+    # Two torch threads on a busy machine otherwise spin at OpenMP barriers, which can cost a factor of fifty.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         app()

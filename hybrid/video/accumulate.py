@@ -1,70 +1,133 @@
-"""Back-tracing of motion vectors to the I-frame, without a loop over blocks.
+"""Back-tracing of motion vectors to the I-frame, compiled.
 
 The rule is CoViAR's (Wu et al., CVPR 2018), on integer displacements ``d = dst - src``: for every block
-with a vector that is not zero, each pixel of it takes the trace of the pixel it points at in the previous
-frame, provided that both lie inside the picture; every other pixel (intra block, zero vector, source
-outside) keeps the trace at its own place.
+with a vector that is not zero, each pixel p of it takes the trace of pixel p - d in the previous frame,
+provided that both lie inside the picture; every other pixel (intra block, zero vector, source outside) keeps
+the trace at its own place. With the accumulated motion ``D(p) = p - trace(p)`` this reads
+``D_t(p) = d + D_{t-1}(p - d)``: a block becomes a few row copies with a constant added, so that the map of one
+frame is made from that of the frame before, without an index map and without a division.
+
+numba, because these loops over blocks and rows are what neither numpy (it would build index arrays as large as
+the picture) nor torch (one gather kernel per block) do well; `benchmarks/reader.py` has the ratios.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
+import numba
 import numpy as np
 
 from hybrid.video.gop import Array
 
+VECTOR = np.dtype(
+    [
+        ("source", "<i4"), ("w", "u1"), ("h", "u1"), ("src_x", "<i2"), ("src_y", "<i2"), ("dst_x", "<i2"),
+        ("dst_y", "<i2"), ("flags", "<u8"), ("motion_x", "<i4"), ("motion_y", "<i4"), ("motion_scale", "<u2"),
+    ],
+    align=True,
+)  # fmt: skip
+"""One motion vector as FFmpeg exports it; centres of blocks, in pixels."""
 
-def paint(vectors: Array, height: int, width: int) -> Array:
-    """Displacement of every pixel of one frame, int16 [H, W, 2] (horizontal, vertical).
+
+LONGEST_ROW = 512
+"""Values of the widest block row: blocks are at most 255 pixels wide, of two values each."""
+
+
+@numba.njit(cache=True, nogil=True)
+def advance(vectors: Any, before: Array, after: Array) -> None:
+    """Accumulated motion of one frame from that of the frame before.
 
     Args:
-        vectors: structured array with fields w, h, src_x, src_y, dst_x, dst_y; centres of blocks, in pixels.
-        height: rows of the picture.
-        width: columns of the picture.
-
-    Returns:
-        ``dst - src`` painted over each block; 0 where there is no block or its source lies outside.
+        vectors: structured array of type `VECTOR`, in the decoder's order.
+        before: int16 [H, W, 2], horizontal then vertical, of the previous frame (zeros for the I-frame).
+        after: int16 [H, W, 2], written.
     """
-    motion = np.zeros((height * width, 2), np.int16)
-    block_width, block_height = vectors["w"].astype(np.int64), vectors["h"].astype(np.int64)
-    dx = vectors["dst_x"].astype(np.int64) - vectors["src_x"]
-    dy = vectors["dst_y"].astype(np.int64) - vectors["src_y"]
-    moving = (dx != 0) | (dy != 0)
-    sizes = np.unique(np.stack([block_width[moving], block_height[moving]]), axis=1).T
-    for w, h in sizes:
-        chosen = moving & (block_width == w) & (block_height == h)
-        x = vectors["dst_x"][chosen].astype(np.int64)[:, None, None] + np.arange(-(w // 2), -(w // 2) + w)
-        y = vectors["dst_y"][chosen].astype(np.int64)[:, None, None] + np.arange(-(h // 2), -(h // 2) + h)[:, None]
-        bx, by = dx[chosen][:, None, None], dy[chosen][:, None, None]
-        inside = (x >= 0) & (x < width) & (x - bx >= 0) & (x - bx < width)
-        inside = inside & (y >= 0) & (y < height) & (y - by >= 0) & (y - by < height)
-        places = (y * width + x)[inside]
-        motion[places, 0] = np.broadcast_to(bx, inside.shape)[inside]
-        motion[places, 1] = np.broadcast_to(by, inside.shape)[inside]
-    return motion.reshape(height, width, 2)
+    _copy(before, after)
+    for i in range(len(vectors)):
+        v = vectors[i]
+        dx, dy = int(v.dst_x) - int(v.src_x), int(v.dst_y) - int(v.src_y)
+        if dx != 0 or dy != 0:
+            _shift_block(v, dx, dy, dx, dy, before, after)
 
 
-class Trace:
-    """Where each pixel of the newest frame comes from in the I-frame.
+@numba.njit(cache=True, nogil=True)
+def advance_subpel(vectors: Any, scale: int, before: Array, after: Array) -> None:
+    """The same with vectors at their own precision, in units of 1 / `scale` pixel.
 
-    Attributes:
-        places: int32 [H * W], flat index into the I-frame for every pixel.
+    What is traced is the integer rule (the sampling position has to be a pixel); what is summed up along the
+    way are the unrounded vectors.
+
+    Args:
+        vectors: as for `advance`.
+        scale: units per pixel.
+        before: int16 [H, W, 2], sums up to the frame before.
+        after: int16 [H, W, 2], written.
     """
+    _copy(before, after)
+    for i in range(len(vectors)):
+        v = vectors[i]
+        dx, dy = int(v.dst_x) - int(v.src_x), int(v.dst_y) - int(v.src_y)
+        mx = -int(v.motion_x) * scale // int(v.motion_scale)
+        my = -int(v.motion_y) * scale // int(v.motion_scale)
+        if mx != 0 or my != 0:
+            _shift_block(v, dx, dy, mx, my, before, after)
 
-    def __init__(self, height: int, width: int) -> None:
-        self._shape = (height, width)
-        self._own = np.arange(height * width, dtype=np.int32)
-        self.places = self._own
 
-    def advance(self, motion: Array) -> None:
-        """Go on by one P-frame whose painted displacements are `motion` [H, W, 2]."""
-        flat = motion.reshape(-1, 2)
-        source = self._own - flat[:, 1].astype(np.int32) * self._shape[1] - flat[:, 0]
-        self.places = self.places.take(source)
+@numba.njit(cache=True, nogil=True)
+def subtract_warped(frame: Array, reference: Array, motion: Array, residual: Array) -> None:
+    """Residual of one frame: each pixel minus the reference pixel that it traces to.
 
-    def motion(self) -> Array:
-        """Accumulated motion int16 [H, W, 2]: own place minus traced place (horizontal, vertical)."""
-        width = self._shape[1]
-        own_y, own_x = np.divmod(self._own, width)
-        y, x = np.divmod(self.places, width)
-        motion: Array = np.stack([own_x - x, own_y - y], axis=1).astype(np.int16)
-        return motion.reshape(*self._shape, 2)
+    Pixels of one row with the same motion read one run of the reference, so that the inner loop has no
+    indirection.
+
+    Args:
+        frame: uint8 [H, >= 3 W], rows of RGB as the decoder lays them out.
+        reference: uint8 [H, W, 3].
+        motion: int16 [H, W, 2]; every source lies inside the picture.
+        residual: int16 [H, W, 3], written.
+    """
+    height, width = motion.shape[:2]
+    source = reference.reshape(-1)
+    for y in range(height):
+        pairs = motion[y].reshape(-1).view(np.int32)  # both components at once
+        pixels, row = frame[y], residual[y].reshape(-1)
+        x = 0
+        while x < width:
+            end = x + 1
+            while end < width and pairs[end] == pairs[x]:
+                end += 1
+            start = 3 * ((y - motion[y, x, 1]) * width + x - motion[y, x, 0])
+            there, here, out = source[start : start + 3 * (end - x)], pixels[3 * x : 3 * end], row[3 * x : 3 * end]
+            for k in range(len(out)):
+                out[k] = np.int16(here[k]) - np.int16(there[k])
+            x = end
+
+
+@numba.njit(cache=True, nogil=True)
+def _copy(source: Array, target: Array) -> None:
+    """A flat loop, which LLVM turns into memcpy; numba's own array assignment is six times slower."""
+    a, b = source.reshape(-1), target.reshape(-1)
+    for k in range(len(a)):
+        b[k] = a[k]
+
+
+@numba.njit(cache=True, nogil=True)
+def _shift_block(v: Any, dx: int, dy: int, mx: int, my: int, before: Array, after: Array) -> None:
+    """Fill one block: the values of `before` at p - (dx, dy), plus (mx, my), where both places are inside."""
+    height, width = after.shape[:2]
+    left, top = int(v.dst_x) - int(v.w) // 2, int(v.dst_y) - int(v.h) // 2
+    x0, x1 = max(left, 0, dx), min(left + int(v.w), width, width + dx)
+    y0, y1 = max(top, 0, dy), min(top + int(v.h), height, height + dy)
+    count = 2 * (x1 - x0)
+    if count <= 0:
+        return
+    step = np.empty(LONGEST_ROW, np.int16)
+    for k in range(0, count, 2):
+        step[k], step[k + 1] = mx, my
+    source, target = before.reshape(-1), after.reshape(-1)
+    for y in range(y0, y1):
+        here, there = 2 * (y * width + x0), 2 * ((y - dy) * width + x0 - dx)
+        read, write = source[there : there + count], target[here : here + count]
+        for k in range(count):
+            write[k] = read[k] + step[k]

@@ -1,23 +1,26 @@
-"""Read GOPs from an MPEG-4 part 2 file through PyAV."""
+"""Read GOPs through PyAV: whole videos, streams, or only the GOPs that a sampler asks for."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import av
-import numpy as np
+from av.video.reformatter import VideoReformatter
 
 from hybrid.errors import BadInputError
-from hybrid.video.accumulate import Trace, paint
-from hybrid.video.gop import Array, Gop
+from hybrid.video.builder import GopBuilder, vectors_of
+from hybrid.video.codecs import TRANSCODE, traceability
+from hybrid.video.gop import Gop
+
+log = logging.getLogger(__name__)
 
 I_FRAME, P_FRAME, B_FRAME = 1, 2, 3
-NO_VECTORS = [(name, np.int16) for name in ("w", "h", "src_x", "src_y", "dst_x", "dst_y")]
-TRANSCODE = "ffmpeg -i {src} -an -vf scale=-2:240 -c:v mpeg4 -q:v 5 -g 12 -bf 0 -sc_threshold 1000000000 {dst}.avi"
+Source = str | Path | IO[bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,39 +38,71 @@ class GopEntry:
     frames: int
 
 
-def read(path: str | Path, *, accumulate: bool = True, max_steps: int | None = None) -> Iterator[Gop]:
+@dataclass(frozen=True, slots=True)
+class ReadOptions:
+    """How to read.
+
+    Attributes:
+        accumulate: back-trace motion and residuals to the I-frame, or leave them frame to frame.
+        subpel: give vectors in quarter pixels instead of cut to whole ones.
+        approximate: accept streams whose references are unknown, and B-frames; GOPs say so by `exact`.
+        strict: raise on damaged data; otherwise skip to the next whole GOP and log how many were lost.
+        max_steps: P-frames to keep of each GOP; the later ones are decoded and dropped.
+    """
+
+    accumulate: bool = True
+    subpel: bool = False
+    approximate: bool = False
+    strict: bool = True
+    max_steps: int | None = None
+
+
+def read(
+    source: Source,
+    *,
+    accumulate: bool = True,
+    subpel: bool = False,
+    approximate: bool = False,
+    strict: bool = True,
+    max_steps: int | None = None,
+) -> Iterator[Gop]:
     """Yield every GOP of a video in order, holding one at a time.
 
     Args:
-        path: MPEG-4 part 2 file without B-frames, in any container.
+        source: a path, or an open binary file; one that cannot seek is read as a stream, GOP by GOP.
         accumulate: back-trace motion and residuals to the I-frame, or leave them frame to frame.
+        subpel: give vectors in quarter pixels (`Gop.motion_scale` is 4) instead of cut to whole ones.
+        approximate: accept streams whose references are unknown, and B-frames; their GOPs say so by `exact`.
+        strict: raise on damaged data; otherwise skip to the next whole GOP and log how many were lost.
         max_steps: P-frames to keep of each GOP; the later ones are decoded and dropped.
 
     Raises:
-        BadInputError: for a file that is no such video, or is broken.
+        BadInputError: for a file that cannot be traced back, or is broken.
     """
-    with open_video(Path(path)) as (container, stream):
-        yield from _gops(Path(path), container.decode(stream), accumulate, max_steps, 0)
+    options = ReadOptions(accumulate, subpel, approximate, strict, max_steps)
+    with open_video(source, approximate=approximate) as (container, stream):
+        yield from _Reader(source, container, stream, options).gops()
 
 
-def index(path: str | Path) -> tuple[GopEntry, ...]:
+def index(path: str | Path, *, approximate: bool = False) -> tuple[GopEntry, ...]:
     """List the GOPs of a video from its packets, without decoding.
 
     Raises:
-        BadInputError: for a file that is no such video, or ends before its time.
+        BadInputError: for a file that cannot be traced back, or ends before its time.
     """
     path = Path(path)
     entries: list[GopEntry] = []
     packets = 0
-    with open_video(path) as (container, stream):
+    with open_video(path, approximate=approximate) as (container, stream):
         for packet in container.demux(stream):
             if packet.size == 0:
                 continue
             if packet.is_corrupt:
                 raise _broken(path, f"it ends in the middle of frame {packets}")
             packets += 1
+            stamp = packet.pts if packet.pts is not None else packet.dts
             if packet.is_keyframe:
-                entries.append(GopEntry(len(entries), int(packet.pts if packet.pts is not None else packet.dts), 1))
+                entries.append(GopEntry(len(entries), int(stamp or 0), 1))
             elif entries:
                 last = entries[-1]
                 entries[-1] = GopEntry(last.index, last.pts, last.frames + 1)
@@ -79,7 +114,9 @@ def index(path: str | Path) -> tuple[GopEntry, ...]:
     return tuple(entries)
 
 
-def sample(path: str | Path, segments: int = 8, *, steps: int = 11, accumulate: bool = True) -> tuple[Gop, ...]:
+def sample(
+    path: str | Path, segments: int = 8, *, steps: int = 11, accumulate: bool = True, approximate: bool = False
+) -> tuple[Gop, ...]:
     """Read one GOP from the middle of each of `segments` equal parts of a video.
 
     Only GOPs with at least `steps` P-frames count, each cut to `steps`. Where the video has fewer such GOPs
@@ -90,12 +127,13 @@ def sample(path: str | Path, segments: int = 8, *, steps: int = 11, accumulate: 
         segments: how many GOPs to return.
         steps: P-frames per GOP.
         accumulate: as for `read`.
+        approximate: as for `read`.
 
     Raises:
         BadInputError: for a broken video, or one without a single whole GOP.
     """
     path = Path(path)
-    whole = [entry for entry in index(path) if entry.frames > steps]
+    whole = [entry for entry in index(path, approximate=approximate) if entry.frames > steps]
     if not whole:
         raise BadInputError(
             str(path),
@@ -103,114 +141,159 @@ def sample(path: str | Path, segments: int = 8, *, steps: int = 11, accumulate: 
             f"use a clip of at least {steps + 1} frames, encoded with a GOP of {steps + 1}",
         )
     chosen = [whole[int((i + 0.5) * len(whole) / segments)] for i in range(segments)]
+    options = ReadOptions(accumulate, approximate=approximate, max_steps=steps)
     found: dict[int, Gop] = {}
-    with open_video(path) as (container, stream):
+    with open_video(path, approximate=approximate) as (container, stream):
         for entry in dict.fromkeys(chosen):
             container.seek(entry.pts, stream=stream)
-            frames = (f for f in container.decode(stream) if f.pts is None or f.pts >= entry.pts)
-            gop = next(_gops(path, frames, accumulate, steps, entry.index), None)
+            gop = _Reader(path, container, stream, options).gop_at(entry)
             if gop is None or gop.steps != steps:
                 raise _broken(path, f"GOP {entry.index} could not be decoded")
             found[entry.index] = gop
     return tuple(found[entry.index] for entry in chosen)
 
 
-def vectors_of(frame: Any) -> Array:
-    """The motion vectors of a decoded frame as a structured array; empty where all its blocks are intra."""
-    side_data = frame.side_data.get("MOTION_VECTORS")
-    return np.zeros(0, NO_VECTORS) if side_data is None else np.asarray(side_data.to_ndarray())
-
-
 @contextmanager
-def open_video(path: Path) -> Iterator[tuple[Any, Any]]:
+def open_video(source: Source, *, approximate: bool = False) -> Iterator[tuple[Any, Any]]:
     """Open a video for decoding with exported vectors: (container, stream).
 
     Raises:
-        BadInputError: for a file that is no MPEG-4 part 2 video.
+        BadInputError: for a file that is no video, or one whose vectors cannot be followed.
     """
-    if not path.is_file():
-        raise BadInputError(str(path), "there is no such file", "check the path")
+    if isinstance(source, (str, Path)) and not Path(source).is_file():
+        raise BadInputError(str(source), "there is no such file", "check the path")
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(source) if isinstance(source, (str, Path)) else source) as container:
             if not container.streams.video:
-                raise BadInputError(str(path), "it has no video stream", "give a file with video in it")
+                raise BadInputError(_name(source), "it has no video stream", "give a file with video in it")
             stream = container.streams.video[0]
-            codec = stream.codec_context.name
-            if codec != "mpeg4":
-                raise BadInputError(
-                    str(path),
-                    f"its codec is {codec}; only MPEG-4 part 2 can be traced back to its I-frames so far",
-                    f"re-encode it: {TRANSCODE.format(src=path.name, dst=path.stem)}",
-                )
+            context = stream.codec_context
+            verdict = traceability(context.name, context.extradata)
+            if not verdict.exported or not (verdict.exact or approximate):
+                raise _untraceable(source, verdict.reason)
             # Set before the first decode, or PyAV ignores it without a word.
-            stream.codec_context.options = {"flags2": "+export_mvs"}
+            context.options = {"flags2": "+export_mvs"}
             yield container, stream
     except av.error.FFmpegError as error:
-        raise _broken(path, error.strerror or str(error)) from error
+        raise _broken(source, error.strerror or str(error)) from error
 
 
-def _gops(path: Path, frames: Iterator[Any], accumulate: bool, max_steps: int | None, first: int) -> Iterator[Gop]:
-    builder: _Builder | None = None
-    number = first
-    for frame in frames:
-        kind = int(frame.pict_type)
-        if kind == B_FRAME:
+class _Reader:
+    """Decodes one video and cuts it into GOPs."""
+
+    def __init__(self, source: Source, container: Any, stream: Any, options: ReadOptions) -> None:
+        self._source, self._container, self._stream, self._options = source, container, stream, options
+        self._reformatter = VideoReformatter()
+        context = stream.codec_context
+        self._exact = traceability(context.name, context.extradata).exact
+        self._shape: tuple[int, int] | None = None
+        self._lost = 0
+
+    def gops(self) -> Iterator[Gop]:
+        """Every GOP from here to the end."""
+        builder: GopBuilder | None = None
+        number = 0
+        for frame in self._frames():
+            kind = None if frame is None else int(frame.pict_type)
+            if frame is None or kind == I_FRAME:
+                if builder is not None:
+                    if frame is None:
+                        self._lost += 1
+                    else:
+                        yield builder.finish()
+                builder = None
+            if kind == I_FRAME:
+                builder, number = self._begin(frame, number), number + 1
+            elif frame is not None and builder is not None:
+                self._add(builder, frame)
+        if builder is not None:
+            yield builder.finish()
+        if self._lost:
+            log.warning("%s: %d damaged GOPs were left out", _name(self._source), self._lost)
+
+    def gop_at(self, entry: GopEntry) -> Gop | None:
+        """The GOP of an index entry, after a seek to it; None where it is not there."""
+        builder: GopBuilder | None = None
+        steps = self._options.max_steps
+        for frame in self._frames():
+            if frame is None or (builder is None and frame.pts is not None and frame.pts < entry.pts):
+                continue
+            kind = int(frame.pict_type)
+            if builder is None:
+                if kind != I_FRAME:
+                    return None
+                builder = self._begin(frame, entry.index)
+            elif kind == I_FRAME:
+                break
+            else:
+                self._add(builder, frame)
+            if builder.steps == steps:
+                break
+        return None if builder is None else builder.finish()
+
+    def _frames(self) -> Iterator[Any]:
+        """Decoded frames; None where data were damaged and what follows has lost its reference."""
+        for packet in self._container.demux(self._stream):
+            if packet.is_corrupt and packet.size:
+                if self._options.strict:
+                    raise _broken(self._source, "it is cut off in the middle of a frame")
+                yield None
+                continue
+            try:
+                frames = packet.decode()
+            except av.error.FFmpegError as error:
+                if self._options.strict:
+                    raise _broken(self._source, f"a frame cannot be decoded ({error.strerror})") from error
+                yield None
+                continue
+            for frame in frames:
+                if frame.is_corrupt:
+                    if self._options.strict:
+                        raise _broken(self._source, "a frame is damaged")
+                    yield None
+                else:
+                    yield frame
+
+    def _begin(self, frame: Any, number: int) -> GopBuilder:
+        shape = (int(frame.height), int(frame.width))
+        if self._shape not in (None, shape):
             raise BadInputError(
-                str(path),
-                "it has B-frames, whose vectors also point forward",
-                f"re-encode it: {TRANSCODE.format(src=path.name, dst=path.stem)}",
+                _name(self._source),
+                f"the picture size changes from {self._shape} to {shape} at GOP {number}",
+                f"re-encode it: {TRANSCODE} {_name(self._source)} OUT.avi",
             )
-        if kind == I_FRAME:
-            if builder is not None:
-                yield builder.finish()
-            builder = _Builder(frame, number, accumulate)
-            number += 1
-        elif kind == P_FRAME and builder is not None and (max_steps is None or builder.steps < max_steps):
-            if (frame.height, frame.width) != builder.shape:
-                raise _broken(path, f"the picture size changes in GOP {builder.number}")
-            builder.add(frame)
-    if builder is not None:
-        yield builder.finish()
+        self._shape = shape
+        options, exact = self._options, self._exact and not frame.interlaced_frame
+        if not exact and not options.approximate:
+            raise _untraceable(self._source, "it is interlaced, whose vectors refer to fields")
+        return GopBuilder(
+            frame, number, self._reformatter, accumulate=options.accumulate, subpel=options.subpel, exact=exact
+        )
+
+    def _add(self, builder: GopBuilder, frame: Any) -> None:
+        if self._options.max_steps is not None and builder.steps >= self._options.max_steps:
+            return
+        if (frame.height, frame.width) != builder.shape:
+            raise _broken(self._source, f"the picture size changes inside GOP {builder.index}")
+        vectors = vectors_of(frame)
+        if int(frame.pict_type) == B_FRAME:
+            if not self._options.approximate:
+                raise _untraceable(self._source, "it has B-frames, whose vectors also point forward")
+            builder.exact = False
+        if not builder.exact:
+            vectors = vectors[vectors["source"] < 0]
+        builder.add(frame, vectors)
 
 
-class _Builder:
-    """Collects the frames of one GOP."""
-
-    def __init__(self, frame: Any, number: int, accumulate: bool) -> None:
-        self.number, self.accumulate = number, accumulate
-        self.shape = (int(frame.height), int(frame.width))
-        self._iframe = frame.to_ndarray(format="rgb24")
-        self._previous = self._iframe.reshape(-1, 3).astype(np.int16)
-        self._trace = Trace(*self.shape)
-        self._motion: list[Array] = []
-        self._residual: list[Array] = []
-        self._times = [_time(frame)]
-
-    @property
-    def steps(self) -> int:
-        return len(self._motion)
-
-    def add(self, frame: Any) -> None:
-        pixels = frame.to_ndarray(format="rgb24").reshape(-1, 3).astype(np.int16)
-        motion = paint(vectors_of(frame), *self.shape)
-        trace = self._trace if self.accumulate else Trace(*self.shape)
-        trace.advance(motion)
-        self._motion.append(trace.motion() if self.accumulate else motion)
-        self._residual.append((pixels - self._previous.take(trace.places, axis=0)).reshape(*self.shape, 3))
-        self._times.append(_time(frame))
-        if not self.accumulate:
-            self._previous = pixels
-
-    def finish(self) -> Gop:
-        height, width = self.shape
-        motion = np.stack(self._motion) if self._motion else np.zeros((0, height, width, 2), np.int16)
-        residual = np.stack(self._residual) if self._residual else np.zeros((0, height, width, 3), np.int16)
-        return Gop(self._iframe, motion, residual, np.array(self._times), self.number, self.accumulate)
+def _name(source: Source) -> str:
+    return str(source) if isinstance(source, (str, Path)) else str(getattr(source, "name", "stream"))
 
 
-def _time(frame: Any) -> float:
-    return float("nan") if frame.pts is None else float(frame.pts * frame.time_base)
+def _untraceable(source: Source, reason: str) -> BadInputError:
+    name = _name(source)
+    fix = f"re-encode it: {TRANSCODE} {name} OUT.avi (or read it with approximate=True)"
+    return BadInputError(name, f"its motion cannot be traced back exactly: {reason}", fix)
 
 
-def _broken(path: Path, what: str) -> BadInputError:
-    return BadInputError(str(path), f"the video cannot be read: {what}", "check that the file is a complete video")
+def _broken(source: Source, what: str) -> BadInputError:
+    return BadInputError(_name(source), f"the video cannot be read: {what}", "check that the file is a complete video")

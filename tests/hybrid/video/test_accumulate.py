@@ -8,10 +8,10 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hybrid.video.accumulate import Trace, paint
-from hybrid.video.reader import open_video, vectors_of
-
-FIELDS = [(name, np.int16) for name in ("w", "h", "src_x", "src_y", "dst_x", "dst_y")]
+from hybrid.video.accumulate import VECTOR, advance, advance_subpel, subtract_warped
+from hybrid.video.builder import vectors_of
+from hybrid.video.gop import warp
+from hybrid.video.reader import open_video
 
 
 def naive_step(old, vectors, height, width):
@@ -37,33 +37,78 @@ def as_motion(traced):
     return np.array([[(x - traced[y][x][0], y - traced[y][x][1]) for x in range(width)] for y in range(height)])
 
 
+def random_vectors(rng, height, width, size):
+    """One vector for most cells of a grid of blocks, half-pel, pointing anywhere, outside included."""
+    cells = [(x, y) for y in range(0, height, size) for x in range(0, width, size) if rng.random() < 0.7]
+    vectors = np.zeros(len(cells), VECTOR)
+    for v, (x, y) in zip(vectors, cells, strict=True):
+        v["w"] = v["h"] = size
+        v["dst_x"], v["dst_y"] = x + size // 2, y + size // 2
+        v["motion_x"], v["motion_y"], v["motion_scale"] = *rng.integers(-19, 20, 2), 2
+        v["src_x"], v["src_y"] = v["dst_x"] + int(v["motion_x"] / 2), v["dst_y"] + int(v["motion_y"] / 2)
+    return vectors
+
+
 @given(data=st.data())
-@settings(max_examples=60)
-def test_painting_and_tracing_equal_the_naive_rule_on_random_blocks(data):
+@settings(max_examples=80)
+def test_accumulating_equals_the_naive_rule_on_random_blocks(data):
     height, width = data.draw(st.integers(5, 37)), data.draw(st.integers(5, 37))
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
-    trace, naive = Trace(height, width), identity(height, width)
+    motion, naive = np.zeros((height, width, 2), np.int16), identity(height, width)
+    for size in data.draw(st.lists(st.sampled_from([1, 4, 8, 16]), min_size=1, max_size=4)):
+        vectors, after = random_vectors(rng, height, width, size), np.empty_like(motion)
+        advance(vectors, motion, after)
+        motion, naive = after, naive_step(naive, vectors, height, width)
+        assert np.array_equal(motion, as_motion(naive))
+
+
+@given(data=st.data())
+@settings(max_examples=40)
+def test_subpel_sums_follow_the_integer_trace_and_keep_the_fraction(data):
+    height, width = data.draw(st.integers(9, 30)), data.draw(st.integers(9, 30))
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    fine, expected = np.zeros((height, width, 2), np.int16), np.zeros((height, width, 2))
     for _ in range(3):
-        size = 8  # blocks of a frame do not overlap
-        cells = [(x, y) for y in range(0, height, size) for x in range(0, width, size) if rng.random() < 0.7]
-        vectors = np.zeros(len(cells), FIELDS)
-        for i, (x, y) in enumerate(cells):
-            dx, dy = x + size // 2, y + size // 2
-            vectors[i] = (size, size, dx - rng.integers(-9, 10), dy - rng.integers(-9, 10), dx, dy)
-        trace.advance(paint(vectors, height, width))
-        naive = naive_step(naive, vectors, height, width)
-        assert np.array_equal(trace.motion(), as_motion(naive))
+        vectors, after = random_vectors(rng, height, width, 8), np.empty_like(fine)
+        advance_subpel(vectors, 4, fine, after)
+        fine, old, expected = after, expected, expected.copy()
+        for v in vectors:
+            dx, dy = int(v["dst_x"]) - int(v["src_x"]), int(v["dst_y"]) - int(v["src_y"])
+            for y in range(v["dst_y"] - 4, v["dst_y"] + 4):
+                for x in range(v["dst_x"] - 4, v["dst_x"] + 4):
+                    if all(0 <= a < width and 0 <= b < height for a, b in ((x, y), (x - dx, y - dy))):
+                        expected[y, x] = old[y - dy, x - dx] - [v["motion_x"] / 2, v["motion_y"] / 2]
+        assert np.array_equal(fine / 4, expected)
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=40)
+def test_the_residual_is_the_frame_minus_the_warped_reference(seed):
+    rng = np.random.default_rng(seed)
+    height, width, spare = rng.integers(3, 30, 3)
+    frame = rng.integers(0, 256, (height, 3 * width + spare), dtype=np.uint8)
+    reference = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+    source = np.stack([rng.integers(0, width, (height, width)), rng.integers(0, height, (height, width))], -1)
+    place = np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1)
+    motion = (place - np.repeat(source[:, ::3], 3, 1)[:, :width]).astype(np.int16)  # runs of three
+    motion = place.astype(np.int16) - np.clip(place - motion, 0, [width - 1, height - 1]).astype(np.int16)
+    residual = np.empty((height, width, 3), np.int16)
+    subtract_warped(frame, reference, motion, residual)
+    pixels = frame[:, : 3 * width].reshape(height, width, 3).astype(np.int16)
+    assert np.array_equal(residual, pixels - warp(reference.astype(np.int16), motion))
 
 
 def test_tracing_equals_the_naive_rule_on_a_real_clip(demo_clips):
     with open_video(demo_clips[0]) as (container, stream):
         frames = [frame for _, frame in zip(range(12), container.decode(stream), strict=False)]
     height, width = frames[0].height, frames[0].width
-    trace, naive = Trace(height, width), identity(height, width)
+    motion, naive = np.zeros((height, width, 2), np.int16), identity(height, width)
     for frame in frames[1:]:
-        trace.advance(paint(vectors_of(frame), height, width))
-        naive = naive_step(naive, vectors_of(frame), height, width)
-    assert np.array_equal(trace.motion(), as_motion(naive))
+        after = np.empty_like(motion)
+        advance(vectors_of(frame), motion, after)
+        motion, naive = after, naive_step(naive, vectors_of(frame), height, width)
+    assert np.abs(motion).max() > 0
+    assert np.array_equal(motion, as_motion(naive))
 
 
 def test_the_vectors_equal_the_golden_ones(data_dir: Path):
@@ -81,6 +126,7 @@ def test_the_vectors_equal_the_golden_ones(data_dir: Path):
 
 
 def test_a_frame_without_vectors_keeps_every_trace():
-    trace = Trace(4, 6)
-    trace.advance(paint(np.zeros(0, FIELDS), 4, 6))
-    assert not trace.motion().any()
+    before = np.arange(4 * 6 * 2, dtype=np.int16).reshape(4, 6, 2)
+    after = np.empty_like(before)
+    advance(np.zeros(0, VECTOR), before, after)
+    assert np.array_equal(after, before)

@@ -120,8 +120,8 @@ def shorter_than_a_gop(tmp_path, clip):
         (missing, "no such file", "path"),
         (truncated, "ends in the middle of frame", "complete video"),
         (audio_only, "no video stream", "video"),
-        (h264, "h264", "ffmpeg"),
-        (b_frames, "B-frames", "ffmpeg"),
+        (h264, "H.264 with", "hybrid transcode"),
+        (b_frames, "B-frames", "hybrid transcode"),
         (shorter_than_a_gop, "shorter than one GOP", "at least 12 frames"),
     ],
 )

@@ -1,0 +1,93 @@
+"""Collect decoded frames into one GOP."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from av.video.reformatter import VideoReformatter
+
+from hybrid.video.accumulate import VECTOR, advance, advance_subpel, subtract_warped
+from hybrid.video.gop import Array, Gop, turn
+
+SUBPEL_SCALE = 4
+"""Units per pixel of sub-pel vectors: quarter pixels hold every precision that FFmpeg exports."""
+NO_VECTORS = np.zeros(0, VECTOR)
+FIRST_CAPACITY = 11
+
+
+def vectors_of(frame: Any) -> Array:
+    """The motion vectors of a decoded frame as an array of type `VECTOR`; empty where all blocks are intra."""
+    side_data = frame.side_data.get("MOTION_VECTORS")
+    return NO_VECTORS if side_data is None else np.asarray(side_data.to_ndarray())
+
+
+class GopBuilder:
+    """Takes an I-frame, then P-frames one by one.
+
+    One reformatter serves a whole video: a new one per frame, which is what `frame.to_ndarray` makes, costs more
+    than the conversion to RGB itself.
+    """
+
+    def __init__(
+        self, frame: Any, index: int, reformatter: VideoReformatter, *, accumulate: bool, subpel: bool, exact: bool
+    ) -> None:
+        self.index, self.exact = index, exact
+        self.shape = (int(frame.height), int(frame.width))
+        self._quarters = round(int(frame.rotation) / 90) % 4
+        self._reformatter, self._accumulate, self._subpel = reformatter, accumulate, subpel
+        self._iframe = self._rgb(frame)[:, : 3 * self.shape[1]].reshape(*self.shape, 3).copy()
+        self._reference = self._iframe
+        self._zeros = np.zeros((*self.shape, 2), np.int16)
+        self._motion = np.empty((FIRST_CAPACITY, *self.shape, 2), np.int16)
+        self._fine = np.empty_like(self._motion) if subpel else None
+        self._residual = np.empty((FIRST_CAPACITY, *self.shape, 3), np.int16)
+        self._times = [_time(frame)]
+
+    @property
+    def steps(self) -> int:
+        """P-frames so far."""
+        return len(self._times) - 1
+
+    def add(self, frame: Any, vectors: Array) -> None:
+        """Trace one more frame back by its vectors; it has the shape of the I-frame."""
+        t = self.steps
+        if t == len(self._motion):
+            self._grow()
+        before = self._motion[t - 1] if t and self._accumulate else self._zeros
+        advance(vectors, before, self._motion[t])
+        if self._fine is not None:
+            fine_before = self._fine[t - 1] if t and self._accumulate else self._zeros
+            advance_subpel(vectors, SUBPEL_SCALE, fine_before, self._fine[t])
+        pixels = self._rgb(frame)
+        subtract_warped(pixels, self._reference, self._motion[t], self._residual[t])
+        if not self._accumulate:
+            self._reference = pixels[:, : 3 * self.shape[1]].reshape(*self.shape, 3).copy()
+        self._times.append(_time(frame))
+
+    def finish(self) -> Gop:
+        """The GOP so far, upright."""
+        t = self.steps
+        motion = self._motion if self._fine is None else self._fine
+        scale = 1 if self._fine is None else SUBPEL_SCALE
+        gop = Gop(
+            self._iframe, motion[:t], self._residual[:t], np.array(self._times), self.index, self._accumulate, scale,
+            self.exact,
+        )  # fmt: skip
+        return turn(gop, self._quarters) if self._quarters else gop
+
+    def _rgb(self, frame: Any) -> Array:
+        """uint8 [H, line size], a view of the converted frame."""
+        plane = self._reformatter.reformat(frame, format="rgb24", threads=1).planes[0]
+        pixels: Array = np.frombuffer(memoryview(plane), np.uint8)
+        return pixels.reshape(-1, plane.line_size)
+
+    def _grow(self) -> None:
+        self._motion = np.concatenate([self._motion, np.empty_like(self._motion)])
+        self._residual = np.concatenate([self._residual, np.empty_like(self._residual)])
+        if self._fine is not None:
+            self._fine = np.concatenate([self._fine, np.empty_like(self._fine)])
+
+
+def _time(frame: Any) -> float:
+    return float("nan") if frame.pts is None else float(frame.pts * frame.time_base)
