@@ -75,33 +75,58 @@ def advance_subpel(vectors: Any, scale: int, before: Array, after: Array) -> Non
 
 
 @numba.njit(cache=True, nogil=True)
-def subtract_warped(frame: Array, reference: Array, motion: Array, residual: Array) -> None:
-    """Residual of one frame: each pixel minus the reference pixel that it traces to.
+def warp_blocks(vectors: Any, before: Array, after: Array) -> None:
+    """The I-frame as one frame sees it, from how the frame before saw it.
 
-    Pixels of one row with the same motion read one run of the reference, so that the inner loop has no
-    indirection.
+    Since ``p - D_t(p) = (p - d) - D_{t-1}(p - d)``, the I-frame warped by the accumulated motion moves along
+    with the blocks: no pixel has to be fetched through the map. For raw vectors `before` is the frame before.
+
+    Args:
+        vectors: as for `advance`.
+        before: uint8 [H, W, 3].
+        after: uint8 [H, W, 3], written.
+    """
+    _copy(before, after)
+    height, width = after.shape[:2]
+    source, target = before.reshape(-1), after.reshape(-1)
+    for i in range(len(vectors)):
+        v = vectors[i]
+        dx, dy = int(v.dst_x) - int(v.src_x), int(v.dst_y) - int(v.src_y)
+        if dx == 0 and dy == 0:
+            continue
+        x0, x1, y0, y1 = _inside(v, dx, dy, height, width)
+        count = 3 * (x1 - x0)
+        if count <= 0:
+            continue
+        for y in range(y0, y1):
+            here, there = 3 * (y * width + x0), 3 * ((y - dy) * width + x0 - dx)
+            read, write = source[there : there + count], target[here : here + count]
+            for k in range(count):
+                write[k] = read[k]
+
+
+@numba.njit(cache=True, nogil=True)
+def subtract(frame: Array, warped: Array, residual: Array) -> None:
+    """Residual of one frame.
 
     Args:
         frame: uint8 [H, >= 3 W], rows of RGB as the decoder lays them out.
-        reference: uint8 [H, W, 3].
-        motion: int16 [H, W, 2]; every source lies inside the picture.
+        warped: uint8 [H, W, 3], from `warp_blocks`.
         residual: int16 [H, W, 3], written.
     """
-    height, width = motion.shape[:2]
-    source = reference.reshape(-1)
-    for y in range(height):
-        pairs = motion[y].reshape(-1).view(np.int32)  # both components at once
-        pixels, row = frame[y], residual[y].reshape(-1)
-        x = 0
-        while x < width:
-            end = x + 1
-            while end < width and pairs[end] == pairs[x]:
-                end += 1
-            start = 3 * ((y - motion[y, x, 1]) * width + x - motion[y, x, 0])
-            there, here, out = source[start : start + 3 * (end - x)], pixels[3 * x : 3 * end], row[3 * x : 3 * end]
-            for k in range(len(out)):
-                out[k] = np.int16(here[k]) - np.int16(there[k])
-            x = end
+    for y in range(len(residual)):
+        here, there, out = frame[y], warped[y].reshape(-1), residual[y].reshape(-1)
+        for k in range(len(out)):
+            out[k] = np.int16(here[k]) - np.int16(there[k])
+
+
+@numba.njit(cache=True, nogil=True)
+def _inside(v: Any, dx: int, dy: int, height: int, width: int) -> tuple[int, int, int, int]:
+    """Columns and rows of a block for which both p and p - (dx, dy) lie inside the picture: x0, x1, y0, y1."""
+    left, top = int(v.dst_x) - int(v.w) // 2, int(v.dst_y) - int(v.h) // 2
+    x0, x1 = max(left, 0, dx), min(left + int(v.w), width, width + dx)
+    y0, y1 = max(top, 0, dy), min(top + int(v.h), height, height + dy)
+    return x0, x1, y0, y1
 
 
 @numba.njit(cache=True, nogil=True)
@@ -116,9 +141,7 @@ def _copy(source: Array, target: Array) -> None:
 def _shift_block(v: Any, dx: int, dy: int, mx: int, my: int, before: Array, after: Array) -> None:
     """Fill one block: the values of `before` at p - (dx, dy), plus (mx, my), where both places are inside."""
     height, width = after.shape[:2]
-    left, top = int(v.dst_x) - int(v.w) // 2, int(v.dst_y) - int(v.h) // 2
-    x0, x1 = max(left, 0, dx), min(left + int(v.w), width, width + dx)
-    y0, y1 = max(top, 0, dy), min(top + int(v.h), height, height + dy)
+    x0, x1, y0, y1 = _inside(v, dx, dy, height, width)
     count = 2 * (x1 - x0)
     if count <= 0:
         return

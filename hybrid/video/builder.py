@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
-from hybrid.video.accumulate import VECTOR, advance, advance_subpel, subtract_warped
+from hybrid.video.accumulate import VECTOR, advance, advance_subpel, subtract, warp_blocks
 from hybrid.video.gop import Array, Gop, turn
 
 SUBPEL_SCALE = 4
@@ -37,7 +37,8 @@ class GopBuilder:
         self._quarters = round(int(frame.rotation) / 90) % 4
         self._reformatter, self._accumulate, self._subpel = reformatter, accumulate, subpel
         self._iframe = self._rgb(frame)[:, : 3 * self.shape[1]].reshape(*self.shape, 3).copy()
-        self._reference = self._iframe
+        # the reference as the newest frame sees it, and a second buffer to write the next one into
+        self._warped, self._spare = self._iframe, np.empty_like(self._iframe)
         self._zeros = np.zeros((*self.shape, 2), np.int16)
         self._motion = np.empty((FIRST_CAPACITY, *self.shape, 2), np.int16)
         self._fine = np.empty_like(self._motion) if subpel else None
@@ -60,9 +61,14 @@ class GopBuilder:
             fine_before = self._fine[t - 1] if t and self._accumulate else self._zeros
             advance_subpel(vectors, SUBPEL_SCALE, fine_before, self._fine[t])
         pixels = self._rgb(frame)
-        subtract_warped(pixels, self._reference, self._motion[t], self._residual[t])
+        warp_blocks(vectors, self._warped, self._spare)
+        subtract(pixels, self._spare, self._residual[t])
         if not self._accumulate:
-            self._reference = pixels[:, : 3 * self.shape[1]].reshape(*self.shape, 3).copy()
+            self._warped = pixels[:, : 3 * self.shape[1]].reshape(*self.shape, 3).copy()
+        elif t == 0:  # the I-frame itself is given to the caller
+            self._warped, self._spare = self._spare, np.empty_like(self._iframe)
+        else:
+            self._warped, self._spare = self._spare, self._warped
         self._times.append(_time(frame))
 
     def finish(self) -> Gop:
