@@ -77,9 +77,8 @@ def demo(
     with _progress() as tell:
         report = run_demo(to, chip, device, tell)
         tell("write the report", 0, 1)
-        data, page = write_report(report, to)
+        _, page = write_report(report, to)
     _show(report, page, as_json)
-    del data
 
 
 @app.command()
@@ -212,12 +211,9 @@ def train(
             on_load=lambda done, total: tell("read the clips", done, total),
             on_epoch=lambda done, loss: tell(f"train (loss {loss:.3f})", done, loaded.training.epochs),
         )  # fmt: skip
-    held = (
-        f"top-1 {result.accuracy:.1%} on {result.held_out_clips} clips of held-out groups"
-        if result.held_out_clips
-        else "nothing held out"
-    )
-    out.print(f"{held}; trained on {result.train_clips} clips\ncheckpoint: {to}")
+    if result.accuracy is not None:
+        out.print(f"top-1 {result.accuracy:.1%} on {result.held_out_clips} clips of held-out groups")
+    out.print(f"trained on {result.train_clips} clips\ncheckpoint: {to}")
 
 
 @app.command()

@@ -31,7 +31,6 @@ def to_html(report: Report) -> str:
         loader=PackageLoader("hybrid.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     stages = report.videos[0].stages_s
-    hosts = [row.quantity.source for row in report.constants if row.owner.startswith("host")]
     return environment.get_template("report.html.j2").render(
         r=report,
         si=si,
@@ -39,7 +38,7 @@ def to_html(report: Report) -> str:
         plotly=get_plotlyjs(),
         views=report.model["views"],
         slowest=max(stages, key=lambda stage: stages[stage].nominal),
-        host_title=report.model["accounting"] if hosts else "no accounting",
+        host_title=report.model["accounting"],
         cut=draw(report.plan),
         counts=list(report.counts.model_dump().items()),
         figures={

@@ -24,12 +24,12 @@ class TrainingResult:
     """What came out.
 
     Attributes:
-        accuracy: top-1 on the held-out groups after the last epoch, 0 to 1.
+        accuracy: top-1 on the held-out groups after the last epoch, 0 to 1; None where nothing was held out.
         train_clips: clips trained on.
         held_out_clips: clips of the held-out groups.
     """
 
-    accuracy: float
+    accuracy: float | None
     train_clips: int
     held_out_clips: int
 
@@ -73,11 +73,11 @@ def train(
         ClipDataset(part, config, train=train, on_clip=tick)
         for part, train in ((train_clips, True), (held_clips, False))
     ]
-    loaders = [
-        DataLoader(s, config.training.batch, shuffle=t, drop_last=t) for s, t in zip(sets, (True, False), strict=True)
-    ]
+    batch = min(config.training.batch, len(train_clips))
+    to_train = DataLoader(sets[0], batch, shuffle=True, drop_last=True)
+    to_measure = DataLoader(sets[1], batch) if held_clips else None
     model = HybridModel(config)
-    _, motion, residual, _ = next(iter(loaders[0]))
+    _, motion, residual, _ = next(iter(to_train))
     scale_to_firing_rate(model.stm_motion, motion.flatten(0, 1))
     scale_to_firing_rate(model.stm_residual, residual.flatten(0, 1))
     module = TrainingModule(model)
@@ -87,16 +87,17 @@ def train(
         logger=False, enable_checkpointing=False, enable_model_summary=False, enable_progress_bar=False,
         callbacks=[LambdaCallback(on_train_epoch_end=lambda t, _: on_epoch(t.current_epoch + 1, _loss(t)))],
     )  # fmt: skip
-    trainer.fit(module, *loaders)
-    result = TrainingResult(float(trainer.callback_metrics["accuracy"]), len(train_clips), len(held_clips))
-    groups = sorted({f"{clip.label}:{clip.group}" for clip in held_clips})
-    notes = {
-        "command": command, "seed": str(seed),
-        "held_out_groups": ", ".join(groups), "held_out_accuracy": f"{result.accuracy:.4f}",
-        "held_out_clips": str(result.held_out_clips), "train_clips": str(result.train_clips),
-    }  # fmt: skip
+    trainer.fit(module, to_train, to_measure)
+    accuracy = float(trainer.callback_metrics["accuracy"]) if held_clips else None
+    notes = {"command": command, "seed": str(seed), "train_clips": str(len(train_clips))}
+    if accuracy is not None:
+        notes |= {
+            "held_out_groups": ", ".join(sorted({clip.group for clip in held_clips})),
+            "held_out_clips": str(len(held_clips)),
+            "held_out_accuracy": f"{accuracy:.4f}",
+        }
     save_checkpoint(module.model, out, notes)
-    return result
+    return TrainingResult(accuracy, len(train_clips), len(held_clips))
 
 
 def _loss(trainer: lightning.Trainer) -> float:
