@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, assume, settings
@@ -148,3 +149,40 @@ def data_dir() -> Path:
 def demo_clips() -> tuple[Path, ...]:
     """The real clips that the package ships."""
     return tuple(sorted((Path(hybrid.__file__).parent / "data" / "clips").glob("*.avi")))
+
+
+@pytest.fixture(scope="session")
+def clip_frames(demo_clips) -> np.ndarray:
+    """The decoded frames of a shipped clip, uint8 [N, H, W, 3]."""
+    return _decode(demo_clips[0])
+
+
+@pytest.fixture(scope="session")
+def decode() -> Callable[[Path], np.ndarray]:
+    """Decode a whole video with PyAV alone."""
+    return _decode
+
+
+@pytest.fixture(scope="session")
+def encode() -> Callable[..., Path]:
+    """Encode frames with any of FFmpeg's encoders; extra names are attributes of the codec context."""
+    return _encode
+
+
+def _decode(path: Path) -> np.ndarray:
+    with av.open(str(path)) as container:
+        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+
+
+def _encode(
+    path: Path, frames: np.ndarray, codec: str, options: dict[str, str] | None = None, **attributes: Any
+) -> Path:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=30, options=options or {})
+        stream.height, stream.width, stream.pix_fmt = *frames.shape[1:3], "yuv420p"
+        for name, value in attributes.items():
+            setattr(stream.codec_context, name, value)
+        for array in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(array, format="rgb24")))
+        container.mux(stream.encode())
+    return path

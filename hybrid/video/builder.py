@@ -8,6 +8,7 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from hybrid.video.accumulate import VECTOR, advance, advance_subpel, subtract, warp_blocks
+from hybrid.video.arena import Arena
 from hybrid.video.gop import Array, Gop, turn
 
 SUBPEL_SCALE = 4
@@ -30,7 +31,15 @@ class GopBuilder:
     """
 
     def __init__(
-        self, frame: Any, index: int, reformatter: VideoReformatter, *, accumulate: bool, subpel: bool, exact: bool
+        self,
+        frame: Any,
+        index: int,
+        reformatter: VideoReformatter,
+        arena: Arena,
+        *,
+        accumulate: bool,
+        subpel: bool,
+        exact: bool,
     ) -> None:
         self.index, self.exact = index, exact
         self.shape = (int(frame.height), int(frame.width))
@@ -40,9 +49,8 @@ class GopBuilder:
         # the reference as the newest frame sees it, and a second buffer to write the next one into
         self._warped, self._spare = self._iframe, np.empty_like(self._iframe)
         self._zeros = np.zeros((*self.shape, 2), np.int16)
-        self._motion = np.empty((FIRST_CAPACITY, *self.shape, 2), np.int16)
-        self._fine = np.empty_like(self._motion) if subpel else None
-        self._residual = np.empty((FIRST_CAPACITY, *self.shape, 3), np.int16)
+        self._arena, self._planes = arena, (2, 3, 2) if subpel else (2, 3)
+        self._motion, self._residual, self._fine = self._allocate(FIRST_CAPACITY)
         self._times = [_time(frame)]
 
     @property
@@ -88,11 +96,24 @@ class GopBuilder:
         pixels: Array = np.frombuffer(memoryview(plane), np.uint8)
         return pixels.reshape(-1, plane.line_size)
 
+    def _allocate(self, steps: int) -> tuple[Array, Array, Array | None]:
+        """Motion, residual and, where asked for, sub-pel motion of `steps` frames, in one buffer."""
+        places = steps * self.shape[0] * self.shape[1]
+        buffer, start = self._arena.take(places * sum(self._planes)), 0
+        arrays: list[Array] = []
+        for planes in self._planes:
+            part = buffer[start : start + places * planes]
+            arrays.append(part.reshape(steps, *self.shape, planes))
+            start += places * planes
+        return arrays[0], arrays[1], arrays[2] if self._subpel else None
+
     def _grow(self) -> None:
-        self._motion = np.concatenate([self._motion, np.empty_like(self._motion)])
-        self._residual = np.concatenate([self._residual, np.empty_like(self._residual)])
-        if self._fine is not None:
-            self._fine = np.concatenate([self._fine, np.empty_like(self._fine)])
+        t = self.steps
+        motion, residual, fine = self._allocate(2 * t)
+        motion[:t], residual[:t] = self._motion[:t], self._residual[:t]
+        if fine is not None and self._fine is not None:
+            fine[:t] = self._fine[:t]
+        self._motion, self._residual, self._fine = motion, residual, fine
 
 
 def _time(frame: Any) -> float:

@@ -13,6 +13,7 @@ import av
 from av.video.reformatter import VideoReformatter
 
 from hybrid.errors import BadInputError
+from hybrid.video.arena import Arena
 from hybrid.video.builder import GopBuilder, vectors_of
 from hybrid.video.codecs import TRANSCODE, traceability
 from hybrid.video.gop import Gop
@@ -85,33 +86,15 @@ def read(
 
 
 def index(path: str | Path, *, approximate: bool = False) -> tuple[GopEntry, ...]:
-    """List the GOPs of a video from its packets, without decoding.
+    """List the GOPs of a video from the container's index, or from its packets, without decoding.
 
     Raises:
         BadInputError: for a file that cannot be traced back, or ends before its time.
     """
     path = Path(path)
-    entries: list[GopEntry] = []
-    packets = 0
     with open_video(path, approximate=approximate) as (container, stream):
-        for packet in container.demux(stream):
-            if packet.size == 0:
-                continue
-            if packet.is_corrupt:
-                raise _broken(path, f"it ends in the middle of frame {packets}")
-            packets += 1
-            stamp = packet.pts if packet.pts is not None else packet.dts
-            if packet.is_keyframe:
-                entries.append(GopEntry(len(entries), int(stamp or 0), 1))
-            elif entries:
-                last = entries[-1]
-                entries[-1] = GopEntry(last.index, last.pts, last.frames + 1)
-        # Packed B-frame AVIs hold one frame fewer than they declare; more is missing data.
-        if packets < stream.frames - 1:
-            raise _broken(path, f"it ends after {packets} of {stream.frames} declared frames")
-    if not entries:
-        raise _broken(path, "it has no I-frame")
-    return tuple(entries)
+        entries = _gop_entries(path, container, stream)
+    return entries
 
 
 def sample(
@@ -133,23 +116,31 @@ def sample(
         BadInputError: for a broken video, or one without a single whole GOP.
     """
     path = Path(path)
-    whole = [entry for entry in index(path, approximate=approximate) if entry.frames > steps]
-    if not whole:
-        raise BadInputError(
-            str(path),
-            f"no GOP has an I-frame and {steps} P-frames: the clip is shorter than one GOP",
-            f"use a clip of at least {steps + 1} frames, encoded with a GOP of {steps + 1}",
-        )
-    chosen = [whole[int((i + 0.5) * len(whole) / segments)] for i in range(segments)]
     options = ReadOptions(accumulate, approximate=approximate, max_steps=steps)
     found: dict[int, Gop] = {}
     with open_video(path, approximate=approximate) as (container, stream):
+        whole = [entry for entry in _gop_entries(path, container, stream) if entry.frames > steps]
+        if not whole:
+            raise BadInputError(
+                str(path),
+                f"no GOP has an I-frame and {steps} P-frames: the clip is shorter than one GOP",
+                f"use a clip of at least {steps + 1} frames, encoded with a GOP of {steps + 1}",
+            )
+        chosen = [whole[int((i + 0.5) * len(whole) / segments)] for i in range(segments)]
+        reader = _Reader(path, container, stream, options)
         for entry in dict.fromkeys(chosen):
             container.seek(entry.pts, stream=stream)
-            gop = _Reader(path, container, stream, options).gop_at(entry)
+            gop = reader.gop_at(entry)
             if gop is None or gop.steps != steps:
-                raise _broken(path, f"GOP {entry.index} could not be decoded")
+                break  # a container whose seeking cannot be relied on, such as an MPEG program stream
             found[entry.index] = gop
+    if any(entry.index not in found for entry in chosen):
+        wanted = {entry.index for entry in chosen}
+        every = read(path, accumulate=accumulate, approximate=approximate, max_steps=steps)
+        found = {gop.index: gop for gop in every if gop.index in wanted and gop.steps == steps}
+    lost = [entry.index for entry in chosen if entry.index not in found]
+    if lost:
+        raise _broken(path, f"GOP {lost[0]} could not be decoded")
     return tuple(found[entry.index] for entry in chosen)
 
 
@@ -178,12 +169,49 @@ def open_video(source: Source, *, approximate: bool = False) -> Iterator[tuple[A
         raise _broken(source, error.strerror or str(error)) from error
 
 
+def _gop_entries(path: Path, container: Any, stream: Any) -> tuple[GopEntry, ...]:
+    listed = stream.index_entries
+    if stream.frames > 0 and abs(len(listed) - stream.frames) <= 1:
+        last = listed[-1]
+        if last.pos + last.size > path.stat().st_size:
+            raise _broken(path, f"it ends before the last of its {stream.frames} frames")
+        packets = [(entry.timestamp, bool(entry.is_keyframe)) for entry in listed]
+    else:
+        packets = list(_packets(path, container, stream))
+    entries: list[GopEntry] = []
+    for stamp, keyframe in packets:
+        if keyframe:
+            entries.append(GopEntry(len(entries), stamp, 1))
+        elif entries:
+            last_gop = entries[-1]
+            entries[-1] = GopEntry(last_gop.index, last_gop.pts, last_gop.frames + 1)
+    if not entries:
+        raise _broken(path, "it has no I-frame")
+    return tuple(entries)
+
+
+def _packets(path: Path, container: Any, stream: Any) -> Iterator[tuple[int, bool]]:
+    """Time stamp and whether it begins a GOP, of every packet in the file."""
+    count = 0
+    for packet in container.demux(stream):
+        if packet.size == 0:
+            continue
+        if packet.is_corrupt:
+            raise _broken(path, f"it ends in the middle of frame {count}")
+        count += 1
+        stamp = packet.pts if packet.pts is not None else packet.dts
+        yield int(stamp or 0), bool(packet.is_keyframe)
+    # Packed B-frame AVIs hold one frame fewer than they declare; more is missing data.
+    if count < stream.frames - 1:
+        raise _broken(path, f"it ends after {count} of {stream.frames} declared frames")
+
+
 class _Reader:
     """Decodes one video and cuts it into GOPs."""
 
     def __init__(self, source: Source, container: Any, stream: Any, options: ReadOptions) -> None:
         self._source, self._container, self._stream, self._options = source, container, stream, options
-        self._reformatter = VideoReformatter()
+        self._reformatter, self._arena = VideoReformatter(), Arena()
         context = stream.codec_context
         self._exact = traceability(context.name, context.extradata).exact
         self._shape: tuple[int, int] | None = None
@@ -267,7 +295,13 @@ class _Reader:
         if not exact and not options.approximate:
             raise _untraceable(self._source, "it is interlaced, whose vectors refer to fields")
         return GopBuilder(
-            frame, number, self._reformatter, accumulate=options.accumulate, subpel=options.subpel, exact=exact
+            frame,
+            number,
+            self._reformatter,
+            self._arena,
+            accumulate=options.accumulate,
+            subpel=options.subpel,
+            exact=exact,
         )
 
     def _add(self, builder: GopBuilder, frame: Any) -> None:
