@@ -37,3 +37,15 @@ def folder_aside(target: Path, marker: str) -> Iterator[Path]:
             os.replace(aside, target)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def write_aside(path: Path, data: bytes) -> None:
+    """Write a file aside and rename it; nothing is left where that fails."""
+    handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        os.chmod(aside, 0o644)
+        os.replace(aside, path)
+    finally:
+        Path(aside).unlink(missing_ok=True)

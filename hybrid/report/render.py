@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
+from hybrid.files import write_aside
 from hybrid.report import figures
 from hybrid.report.cut import draw
 from hybrid.report.model import Report
@@ -20,8 +19,8 @@ def write_report(report: Report, folder: Path) -> tuple[Path, Path]:
     """Write `report.json` and `report.html` into `folder`, each aside and then renamed; returns the paths."""
     folder.mkdir(parents=True, exist_ok=True)
     data, page = folder / "report.json", folder / "report.html"
-    _write(data, json.dumps(report.model_dump(mode="json"), indent=1, allow_nan=False) + "\n")
-    _write(page, to_html(report))
+    write_aside(data, (json.dumps(report.model_dump(mode="json"), indent=1, allow_nan=False) + "\n").encode())
+    write_aside(page, to_html(report).encode())
     return data, page
 
 
@@ -48,14 +47,3 @@ def to_html(report: Report) -> str:
             "cores": figures.cores(report),
         },
     )
-
-
-def _write(path: Path, text: str) -> None:
-    handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(aside, 0o644)
-        os.replace(aside, path)
-    finally:
-        Path(aside).unlink(missing_ok=True)
