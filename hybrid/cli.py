@@ -266,6 +266,7 @@ def train(
     to: Path = typer.Option(Path("runs/model.safetensors"), "--out", help="The checkpoint to write."),
     held_out: float = typer.Option(0.25, min=0.0, max=0.9, help="Share of each class held out, in whole groups."),
     seed: int = typer.Option(0, help="Seed of everything random."),
+    cache: Path | None = typer.Option(None, help="Folder to keep the prepared clips in, for the next run."),
 ) -> None:
     """Train a model; whole recording groups are held out and measured at the end.
 
@@ -278,7 +279,7 @@ def train(
     loaded = load_config(config)
     with _progress() as tell:
         result = fit(
-            data, loaded, to, held_out=held_out, seed=seed, command=command,
+            data, loaded, to, held_out=held_out, seed=seed, command=command, cache=cache,
             on_load=lambda done, total: tell("read the clips", done, total),
             on_epoch=lambda done, loss: tell(f"train (loss {loss:.3f})", done, loaded.training.epochs),
         )  # fmt: skip

@@ -19,6 +19,10 @@ class HybridError(Exception):
         self.where, self.what, self.fix = where, what, fix
         super().__init__(f"{what}\n  where: {where}\n  fix:   {fix}")
 
+    def __reduce__(self) -> tuple[type[HybridError], tuple[str, str, str]]:
+        """Made anew from its three parts when it travels between processes."""
+        return type(self), (self.where, self.what, self.fix)
+
 
 class BadInputError(HybridError):
     """A file, name or value that cannot be used."""

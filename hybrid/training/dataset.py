@@ -16,6 +16,7 @@ from hybrid.errors import BadInputError
 from hybrid.model.config import InputConfig, ModelConfig
 from hybrid.model.inputs import sizes_of, to_tensors
 from hybrid.video import read
+from hybrid.video.cache import cached_views
 from hybrid.video.transform import Views, centre_crop, crop, flip, to_views
 
 VIDEO_SUFFIXES = {".avi", ".mp4", ".mkv", ".mov", ".m4v"}
@@ -85,16 +86,22 @@ def split_by_group(clips: Sequence[Clip], share: float) -> tuple[tuple[Clip, ...
     return train, tuple(clip for clip in clips if (clip.label, clip.group) in held)
 
 
-def load_views(clip: Path, config: InputConfig) -> Views:
-    """Every whole GOP of a clip, resized and quantised, not cropped.
+def load_views(clip: Path, config: InputConfig, cache: Path | None = None) -> Views:
+    """Every whole GOP of a clip, resized and quantised, not cropped; kept in the folder `cache` where given.
 
     Raises:
         BadInputError: for a broken clip, or one shorter than one GOP.
     """
-    gops = [gop for gop in read(clip, max_steps=config.steps) if gop.steps == config.steps]
-    if not gops:
-        raise BadInputError(str(clip), f"no GOP has an I-frame and {config.steps} P-frames", "use a longer clip")
-    return to_views(gops, sizes_of(config))
+
+    def make() -> Views:
+        gops = [gop for gop in read(clip, max_steps=config.steps) if gop.steps == config.steps]
+        if not gops:
+            raise BadInputError(str(clip), f"no GOP has an I-frame and {config.steps} P-frames", "use a longer clip")
+        return to_views(gops, sizes_of(config))
+
+    if cache is None:
+        return make()
+    return cached_views(clip, config.model_dump(exclude={"crop", "views"}), cache, make)
 
 
 class ClipDataset(Dataset[tuple[Tensor, Tensor, Tensor, int]]):
@@ -111,13 +118,14 @@ class ClipDataset(Dataset[tuple[Tensor, Tensor, Tensor, int]]):
         config: ModelConfig,
         *,
         train: bool,
+        cache: Path | None = None,
         on_clip: Callable[[], None] = lambda: None,
     ) -> None:
         self._config, self._train = config, train
         self._labels = [config.classes.index(clip.label) for clip in clips]
         self._views = []
         for clip in clips:
-            self._views.append(load_views(clip.path, config.input))
+            self._views.append(load_views(clip.path, config.input, cache))
             on_clip()
 
     def __len__(self) -> int:

@@ -42,6 +42,7 @@ def train(
     held_out: float,
     seed: int,
     command: str,
+    cache: Path | None = None,
     on_load: Callable[[int, int], None] = lambda done, total: None,
     on_epoch: Callable[[int, float], None] = lambda done, loss: None,
 ) -> TrainingResult:
@@ -54,6 +55,7 @@ def train(
         held_out: share of the clips of each class to hold out, in whole recording groups.
         seed: of everything random.
         command: written into the checkpoint, to do it again.
+        cache: folder for prepared clips, so that the next run need not read them again.
         on_load: told how many clips of how many are read.
         on_epoch: told how many epochs are done, and the loss of the last step.
 
@@ -70,7 +72,7 @@ def train(
         on_load(next(done), len(clips))
 
     sets = [
-        ClipDataset(part, config, train=train, on_clip=tick)
+        ClipDataset(part, config, train=train, cache=cache, on_clip=tick)
         for part, train in ((train_clips, True), (held_clips, False))
     ]
     batch = min(config.training.batch, len(train_clips))

@@ -1,6 +1,7 @@
-"""Compressed-domain reader: I-frames, motion vectors and residuals of MPEG-4 part 2, GOP by GOP."""
+"""Compressed-domain reader: I-frames, motion vectors and residuals, GOP by GOP, traced back exactly."""
 
+from hybrid.video.follow import Following
 from hybrid.video.gop import Gop
 from hybrid.video.reader import read, sample
 
-__all__ = ["Gop", "read", "sample"]
+__all__ = ["Following", "Gop", "read", "sample"]

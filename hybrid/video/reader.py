@@ -16,12 +16,15 @@ from hybrid.errors import BadInputError
 from hybrid.video.arena import Arena
 from hybrid.video.builder import GopBuilder, vectors_of
 from hybrid.video.codecs import TRANSCODE, traceability
+from hybrid.video.follow import Following
 from hybrid.video.gop import Gop
 
 log = logging.getLogger(__name__)
 
 I_FRAME, P_FRAME, B_FRAME = 1, 2, 3
-Source = str | Path | IO[bytes]
+Source = str | Path | IO[bytes] | Following
+LIVE_PROBE_BYTES = 32768
+"""How much of a stream is looked at before its first frame: FFmpeg's 5 MB would hold up a camera for seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +157,9 @@ def open_video(source: Source, *, approximate: bool = False) -> Iterator[tuple[A
     if isinstance(source, (str, Path)) and not Path(source).is_file():
         raise BadInputError(str(source), "there is no such file", "check the path")
     try:
-        with av.open(str(source) if isinstance(source, (str, Path)) else source) as container:
+        live = not isinstance(source, (str, Path)) and not source.seekable()
+        options = {"probesize": str(LIVE_PROBE_BYTES), "analyzeduration": "0"} if live else {}
+        with av.open(source if live or not isinstance(source, Path) else str(source), options=options) as container:
             if not container.streams.video:
                 raise BadInputError(_name(source), "it has no video stream", "give a file with video in it")
             stream = container.streams.video[0]

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
+import sys
 import tempfile
+import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -113,7 +117,7 @@ def transcode_tree(source: Path, target: Path, workers: int, form: Format | None
         yield Outcome(a, jobs[a], "skipped")
     # spawn: a fork of a process that has run torch or FFmpeg threads can hang
     context = multiprocessing.get_context("spawn")
-    executor = ProcessPoolExecutor(workers, mp_context=context)
+    executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker)
     try:
         running = {executor.submit(transcode, a, b, form): a for a, b in open_jobs.items()}
         for future in as_completed(running):
@@ -156,6 +160,23 @@ def plan_tree(source: Path, target: Path) -> dict[Path, Path]:
         taken[path] = video
         jobs[video] = path
     return jobs
+
+
+def _begin_worker() -> None:
+    """Leave Ctrl-C to the parent, end cleanly when told to, and do not outlive the parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        while True:  # the executor catches the first one if it ends a job, so that the job can clean up
+            # to the main thread, whose waiting read only a signal of its own interrupts
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
+            time.sleep(0.2)
 
 
 def _encode(source: Path, aside: str, form: Format) -> int:
