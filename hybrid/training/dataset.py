@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,15 +11,14 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import Dataset
 
+from hybrid.datasets.folder import group_of
 from hybrid.errors import BadInputError
 from hybrid.model.config import InputConfig, ModelConfig
 from hybrid.model.inputs import sizes_of, to_tensors
 from hybrid.video import read
 from hybrid.video.cache import cached_views
+from hybrid.video.transcode import SUFFIXES
 from hybrid.video.transform import Views, centre_crop, crop, flip, to_views
-
-VIDEO_SUFFIXES = {".avi", ".mp4", ".mkv", ".mov", ".m4v"}
-GROUP = re.compile(r"^(?P<group>.+)_(?P<index>\d+)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +51,13 @@ def find_clips(root: Path, classes: Sequence[str]) -> tuple[Clip, ...]:
         )
     clips: list[Clip] = []
     for label in classes:
-        paths = sorted(x for x in (root / label).glob("*") if x.suffix.lower() in VIDEO_SUFFIXES)
+        paths = sorted(x for x in (root / label).glob("*") if x.suffix.lower() in SUFFIXES)
         if not paths:
             raise BadInputError(
                 str(root / label), "this class has no clips", "add clips, or take the class out of the config"
             )
         for path in paths:
-            match = GROUP.match(path.stem)
-            clips.append(Clip(path, label, match["group"] if match else path.stem))
+            clips.append(Clip(path, label, group_of(path)))
     return tuple(clips)
 
 

@@ -1,0 +1,84 @@
+"""Strict readers of annotation files: whatever is off is told with file and line."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from hybrid.errors import BadInputError
+from hybrid.video.transcode import SUFFIXES
+
+
+def lines(path: Path) -> Iterator[tuple[str, str]]:
+    """(`file:line`, text) of every line that is not blank.
+
+    Raises:
+        BadInputError: where the file is missing or is no UTF-8 text.
+    """
+    for number, line in enumerate(_text(path).splitlines(), 1):
+        if line.strip():
+            yield f"{path}:{number}", line.strip()
+
+
+def table(path: Path, required: tuple[str, ...]) -> Iterator[tuple[str, dict[str, str]]]:
+    """(`file:line`, row) of a CSV file with a header.
+
+    Raises:
+        BadInputError: where the file is missing, a required column is, or a row is too short.
+    """
+    reader = csv.DictReader(_text(path).splitlines())
+    absent = [name for name in required if name not in (reader.fieldnames or ())]
+    if absent:
+        raise BadInputError(f"{path}:1", f"the header has no column {absent[0]!r}", f"it needs {', '.join(required)}")
+    for row in reader:
+        where = f"{path}:{reader.line_num}"
+        if any(row[name] is None or not row[name].strip() for name in required):
+            raise BadInputError(where, "a required column is empty", f"fill {', '.join(required)}")
+        yield where, {name: (value or "").strip() for name, value in row.items() if name}
+
+
+def document(path: Path, kind: type) -> Any:
+    """A JSON file whose top level is a `kind`.
+
+    Raises:
+        BadInputError: where the file is missing, no JSON, or of another kind.
+    """
+    try:
+        data = json.loads(_text(path))
+    except json.JSONDecodeError as error:
+        raise BadInputError(f"{path}:{error.lineno}", f"not JSON: {error.msg}", "download the file again") from error
+    if not isinstance(data, kind):
+        raise BadInputError(str(path), f"its top level is no {kind.__name__}", "download the file again")
+    return data
+
+
+def inside(root: Path, relative: str, where: str) -> Path:
+    """`root / relative`, refused where it is absolute or climbs out of `root`.
+
+    Raises:
+        BadInputError: naming the line.
+    """
+    path = PurePosixPath(relative)
+    if path.is_absolute() or ".." in path.parts or "\\" in relative or "\0" in relative:
+        raise BadInputError(where, f"{relative!r} leads out of the data set", "give a path below its folder")
+    return root / path
+
+
+def any_suffix(path: Path) -> Path:
+    """The path itself, or a file beside it that differs in the suffix only, as transcoding makes them."""
+    if path.is_file():
+        return path
+    others = (path.with_name(path.stem + suffix) for suffix in sorted(SUFFIXES))
+    return next((other for other in others if other.is_file()), path)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise BadInputError(str(path), "there is no such annotation file", "check the path") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInputError(str(path), f"it cannot be read: {error}", "give a UTF-8 text file") from error
