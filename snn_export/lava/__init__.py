@@ -10,9 +10,12 @@ when this process dies, and that removes their shared memory. Lava is not import
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -25,6 +28,8 @@ from snn_export.network import IntArray, Recording, SpikingNetwork, check_inputs
 
 __all__ = ["LavaError", "available", "check", "run"]
 
+REMOVE_S = 5.0
+"""How long a folder that is still written to may resist its removal."""
 LONGEST_FOLDER = 50
 """Characters of a temporary folder below which a Unix socket (at most 107) still finds room."""
 
@@ -79,15 +84,28 @@ def run(
     if missing := available():
         what, _, fix = missing.partition("; ")
         raise LavaError(where, what, fix or "use the reference, or hwsim", 5)
-    with tempfile.TemporaryDirectory(prefix="snn-lava-", dir=_short_folder(), ignore_cleanup_errors=True) as name:
-        folder = Path(name)
+    with _private_folder() as folder:
         with Supervisor(folder, timeout_s, where) as supervisor:
             try:
                 job.write(folder, network, inputs, lowering, gops, steps)
             except OSError as error:
-                raise LavaError(name, f"the run's files cannot be written: {error}", MAKE_ROOM) from error
+                raise LavaError(str(folder), f"the run's files cannot be written: {error}", MAKE_ROOM) from error
             supervisor.run(progress)
         return job.recording(folder, network, lowering)
+
+
+@contextmanager
+def _private_folder() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="snn-lava-", dir=_short_folder()))
+    try:
+        yield folder
+    finally:
+        # a worker whose guardian was killed may still write its last words: remove until nothing is left
+        deadline = time.monotonic() + REMOVE_S
+        shutil.rmtree(folder, ignore_errors=True)
+        while folder.exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _short_folder() -> str:
