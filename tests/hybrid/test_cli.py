@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -48,7 +50,8 @@ def data_set(root: Path, clips: tuple[Path, ...]) -> Path:
 def test_help_lists_every_command_and_each_has_an_example(hybrid):
     code, out, _ = hybrid("--help")
     assert code == 0
-    for command in ("demo", "run", "compile", "partition", "inspect", "train", "evaluate", "chips"):
+    commands = ("demo", "ingest", "transcode", "train", "evaluate", "partition", "compile", "inspect", "run", "chips")
+    for command in commands:
         assert command in out
         code, text, _ = hybrid(command, "--help")
         assert code == 0
@@ -111,6 +114,34 @@ def test_train_writes_a_checkpoint_that_evaluate_measures(hybrid, tmp_path, demo
     assert results["torch"]["top1"] == pytest.approx(float(load_checkpoint(model).notes["held_out_accuracy"]), abs=1e-4)
 
 
+def test_transcode_makes_a_refused_video_one_that_ingest_reads(hybrid, tmp_path, clip_frames, encode):
+    source = encode(tmp_path / "new.mp4", clip_frames[:30], "libx264")
+    code, _, err = hybrid("ingest", source, "--out", tmp_path / "page")
+    assert code == 2
+    assert "hybrid transcode" in err
+    assert not (tmp_path / "page").exists()
+    code, out, _ = hybrid("transcode", source, tmp_path / "old.avi")
+    assert code == 0
+    assert "30 frames" in out
+    code, out, _ = hybrid("ingest", tmp_path / "old.avi", "--out", tmp_path / "page", "--json")
+    assert code == 0
+    assert json.loads(out)["gop_frames"] == [12, 12, 6]
+    assert (tmp_path / "page" / "ingest.html").is_file()
+
+
+def test_transcoding_a_folder_reports_what_failed_and_ends_with_1(hybrid, tmp_path, demo_clips):
+    (tmp_path / "in").mkdir()
+    shutil.copy(demo_clips[0], tmp_path / "in")
+    (tmp_path / "in" / "bad.mp4").write_text("no video")
+    code, out, err = hybrid("transcode", tmp_path / "in", tmp_path / "out", "--workers", "1")
+    assert code == 1
+    assert "1 done, 0 skipped, 1 failed" in out
+    assert "bad.mp4" in err
+    code, out, _ = hybrid("transcode", tmp_path / "in", tmp_path / "out", "--workers", "1", "--json")
+    assert code == 1
+    assert json.loads(out)["skipped"] == 1
+
+
 def test_chips_lists_profiles_and_shows_sources(hybrid):
     code, out, _ = hybrid("chips")
     assert code == 0
@@ -142,6 +173,8 @@ def test_bad_input_gives_one_clear_message_and_its_exit_code(hybrid, tmp_path, b
         (("compile", CHECKPOINT, "--calibrate", clip, "--pin", "head"), 3, "no spiking layer", "pin spiking"),
         (("demo", "--chip", "tianjik", "--out", "d"), 2, "tianjik", "tianjic"),
         (("train", "absent"), 2, "no such folder", "sub-folder"),
+        (("transcode", "absent.mp4", "x.avi"), 2, "no such file", "path"),
+        (("ingest", "notes.txt", "--out", "p"), 2, "cannot be read", "complete video"),
         (("chips", "loihi"), 2, "loihi", "did you mean"),
     ):
         code, out, err = hybrid(*arguments)
@@ -155,43 +188,73 @@ def test_bad_input_gives_one_clear_message_and_its_exit_code(hybrid, tmp_path, b
     assert sorted(path for path in tmp_path.rglob("*")) == before
 
 
-def ours() -> set[str]:
-    return {path.name for path in Path("/dev/shm").iterdir()}
+SHARED = re.compile(r"/dev/shm/(\S+)")
+
+
+def family(process: subprocess.Popen) -> list[psutil.Process]:
+    """The process and all that descend from it, the ones whose parents are gone included."""
+    session = [p for p in psutil.process_iter() if p.pid == process.pid]
+    return session + [child for p in session for child in p.children(recursive=True)]
+
+
+def shared(processes: list[psutil.Process]) -> set[str]:
+    """Shared-memory segments that these processes have mapped now."""
+    found: set[str] = set()
+    for process in processes:
+        with contextlib.suppress(OSError):
+            found |= set(SHARED.findall(Path(f"/proc/{process.pid}/maps").read_text()))
+    return found
+
+
+def watch(process: subprocess.Popen, until=lambda processes, segments: False) -> tuple[set[psutil.Process], set[str]]:
+    """Everything that the process starts and maps, until it ends or `until` says so."""
+    processes: set[psutil.Process] = set()
+    segments: set[str] = set()
+    deadline = time.monotonic() + 240
+    while process.poll() is None and time.monotonic() < deadline and not until(processes, segments):
+        now = family(process)
+        processes |= set(now)
+        segments |= shared(now)
+        time.sleep(0.05)
+    return processes, segments
+
+
+def assert_gone(processes: set[psutil.Process], segments: set[str]) -> None:
+    _, alive = psutil.wait_procs(list(processes), timeout=10)
+    assert not alive
+    assert not segments & {path.name for path in Path("/dev/shm").iterdir()}
 
 
 def test_the_demo_prints_one_json_object_and_leaves_nothing_running(tmp_path):
-    before = ours()
     command = [sys.executable, "-m", "hybrid", "demo", "--out", str(tmp_path / "demo"), "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
-    assert done.returncode == 0, done.stderr
-    result = json.loads(done.stdout)
+    with (tmp_path / "out").open("w") as out, subprocess.Popen(command, stdout=out, cwd=tmp_path) as process:
+        processes, segments = watch(process)
+    assert process.returncode == 0
+    result = json.loads((tmp_path / "out").read_text())
     assert result["exact"] is True
     if lava.available() is None:
         assert result["checked"] == ["hwsim", "reference", "lava-fused", "lava-stock"]
+        assert len(processes) > 4
+        assert segments
     assert len(result["videos"]) == 2
     assert (tmp_path / "demo" / "report.html").stat().st_size > 100_000
-    assert ours() <= before
-    assert not [p for p in psutil.process_iter(["cmdline"]) if str(tmp_path) in " ".join(p.info["cmdline"] or [])]
+    assert_gone(processes, segments)
 
 
 @pytest.mark.skipif(lava.available() is not None, reason=str(lava.available()))
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
 def test_a_signal_in_the_middle_of_the_demo_leaves_no_process_segment_or_half_file(tmp_path, name):
-    before = ours()
     command = [sys.executable, "-m", "hybrid", "demo", "--out", str(tmp_path / "demo")]
     environment = os.environ | {"TMPDIR": str(tmp_path)}
     with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE) as process:
-        root = psutil.Process(process.pid)
-        deadline = time.monotonic() + 120
-        while not ours() - before and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.05)  # until Lava has made its shared memory
-        family = [root, *root.children(recursive=True)]
-        assert len(family) > 2
+        # until Lava's processes share memory
+        processes, segments = watch(process, lambda found, mapped: len(found) > 4 and bool(mapped))
+        assert process.poll() is None
+        processes |= set(family(process))
         process.send_signal(getattr(signal, name))
         process.communicate(timeout=60)
     assert process.returncode not in (0, None)
-    _, alive = psutil.wait_procs(family, timeout=10)
-    assert not alive
-    assert ours() <= before
+    assert segments
+    assert_gone(processes, segments)
     assert {path.name for path in tmp_path.iterdir()} <= {"demo"}
     assert {path.name for path in (tmp_path / "demo").iterdir()} <= {"bundle"}
