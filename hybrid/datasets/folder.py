@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from hybrid.datasets.parse import any_suffix, inside, table
+from hybrid.datasets.parse import any_suffix, inside, is_video, table
 from hybrid.datasets.records import DataSet, Entry, LabelledClip, Missing, collect
 from hybrid.errors import BadInputError
-from hybrid.video.transcode import SUFFIXES
 
+SPLITS = ("train", "validation", "test", "all")
 GROUP = re.compile(r"^(?P<group>.+)_\d+$")
 """`Run_11_31` is clip 31 of group `Run_11`."""
 
@@ -32,7 +32,7 @@ def folder(root: Path, listing: Path | None = None, *, missing: Missing = "fail"
     entries = list(_found(root) if listing is None else _listed(root, listing))
     classes = sorted({entry.clip.label for entry in entries})
     if listing is None:
-        classes = sorted(path.name for path in root.iterdir() if path.is_dir())
+        classes = sorted(path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
     if not classes:
         raise BadInputError(str(root), "it has no sub-folders", "make one folder per class")
     return collect(root.name, classes, entries, missing=missing, check=check)
@@ -40,14 +40,17 @@ def folder(root: Path, listing: Path | None = None, *, missing: Missing = "fail"
 
 def _found(root: Path) -> Iterator[Entry]:
     for path in sorted(root.glob("*/*")):
-        if path.suffix.lower() in SUFFIXES:
+        if is_video(path) and not path.parent.name.startswith("."):
             yield Entry(LabelledClip(path, path.parent.name, group_of(path), "all"), str(path))
 
 
 def _listed(root: Path, listing: Path) -> Iterator[Entry]:
     for where, row in table(listing, ("path", "label")):
         path = any_suffix(inside(root, row["path"], where))
-        clip = LabelledClip(path, row["label"], row.get("group") or group_of(path), row.get("split") or "all")
+        split = row.get("split") or "all"
+        if split not in SPLITS:
+            raise BadInputError(where, f"split {split!r}", f"use one of {', '.join(SPLITS)}, or none")
+        clip = LabelledClip(path, row["label"], row.get("group") or group_of(path), split)
         yield Entry(clip, where)
 
 

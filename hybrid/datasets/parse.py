@@ -29,7 +29,14 @@ def table(path: Path, required: tuple[str, ...]) -> Iterator[tuple[str, dict[str
     Raises:
         BadInputError: where the file is missing, a required column is, or a row is too short.
     """
-    reader = csv.DictReader(_text(path).splitlines())
+    try:
+        yield from _rows(path, required)
+    except csv.Error as error:
+        raise BadInputError(str(path), f"not CSV: {error}", "download the file again") from error
+
+
+def _rows(path: Path, required: tuple[str, ...]) -> Iterator[tuple[str, dict[str, str]]]:
+    reader = csv.DictReader(_text(path).splitlines(), strict=True)
     absent = [name for name in required if name not in (reader.fieldnames or ())]
     if absent:
         raise BadInputError(f"{path}:1", f"the header has no column {absent[0]!r}", f"it needs {', '.join(required)}")
@@ -37,6 +44,8 @@ def table(path: Path, required: tuple[str, ...]) -> Iterator[tuple[str, dict[str
         where = f"{path}:{reader.line_num}"
         if any(row[name] is None or not row[name].strip() for name in required):
             raise BadInputError(where, "a required column is empty", f"fill {', '.join(required)}")
+        if None in row:
+            raise BadInputError(where, "it has more fields than the header", "quote the field that holds a comma")
         yield where, {name: (value or "").strip() for name, value in row.items() if name}
 
 
@@ -50,6 +59,8 @@ def document(path: Path, kind: type) -> Any:
         data = json.loads(_text(path))
     except json.JSONDecodeError as error:
         raise BadInputError(f"{path}:{error.lineno}", f"not JSON: {error.msg}", "download the file again") from error
+    except RecursionError as error:
+        raise BadInputError(str(path), "its JSON is nested too deeply", "download the file again") from error
     if not isinstance(data, kind):
         raise BadInputError(str(path), f"its top level is no {kind.__name__}", "download the file again")
     return data
@@ -75,10 +86,19 @@ def any_suffix(path: Path) -> Path:
     return next((other for other in others if other.is_file()), path)
 
 
+def is_video(path: Path) -> bool:
+    """Whether a file is taken for a clip: by its suffix, hidden files (such as `._x.avi`) aside."""
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+
+
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig")
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
         raise BadInputError(str(path), "there is no such annotation file", "check the path") from error
     except (OSError, UnicodeDecodeError) as error:
         raise BadInputError(str(path), f"it cannot be read: {error}", "give a UTF-8 text file") from error
+    if "\0" in text:
+        line = text[: text.index("\0")].count("\n") + 1
+        raise BadInputError(f"{path}:{line}", "it holds a NUL byte, so it is no text", "download the file again")
+    return text

@@ -12,12 +12,12 @@ from torch.nn import functional as F
 from torch.utils.data import Dataset
 
 from hybrid.datasets.folder import group_of
+from hybrid.datasets.parse import is_video
 from hybrid.errors import BadInputError
 from hybrid.model.config import InputConfig, ModelConfig
 from hybrid.model.inputs import sizes_of, to_tensors
 from hybrid.video import read
 from hybrid.video.cache import cached_views
-from hybrid.video.transcode import SUFFIXES
 from hybrid.video.transform import Views, centre_crop, crop, flip, to_views
 
 
@@ -44,14 +44,14 @@ def find_clips(root: Path, classes: Sequence[str]) -> tuple[Clip, ...]:
     """
     if not root.is_dir():
         raise BadInputError(str(root), "there is no such folder", "give a folder with one sub-folder per class")
-    unknown = sorted({x.name for x in root.iterdir() if x.is_dir()} - set(classes))
+    unknown = sorted({x.name for x in root.iterdir() if x.is_dir() and not x.name.startswith(".")} - set(classes))
     if unknown:
         raise BadInputError(
             str(root), f"{unknown[0]!r} is not in the config's classes", "add it there, or move it away"
         )
     clips: list[Clip] = []
     for label in classes:
-        paths = sorted(x for x in (root / label).glob("*") if x.suffix.lower() in SUFFIXES)
+        paths = sorted(x for x in (root / label).glob("*") if is_video(x))
         if not paths:
             raise BadInputError(
                 str(root / label), "this class has no clips", "add clips, or take the class out of the config"

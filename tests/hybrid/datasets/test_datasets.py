@@ -142,6 +142,9 @@ def test_kinetics_finds_clips_by_split_and_label_or_flat(put, tmp_path):
         ("label,youtube_id,time_start,time_end,split\na,b,x,1,train\n", "k.csv:2", "whole seconds"),
         ("label,youtube_id,time_start,time_end,split\na,b,0,1,holdout\n", "k.csv:2", "'holdout'"),
         ("label,youtube_id,time_start,time_end,split\na,../b,0,1,train\n", "k.csv:2", "leads out"),
+        ("label,youtube_id,time_start,time_end,split\na,b,0,1,train,x\n", "k.csv:2", "more fields"),
+        ("label,youtube_id,time_start,time_end,split\na,b,0,1,tr\0ain\n", "k.csv:2", "NUL"),
+        ('label,youtube_id,time_start,time_end,split\n"a,b,0,1,train\n', "k.csv", "not CSV"),
     ],
 )
 def test_a_malformed_table_is_named_by_its_line(put, tmp_path, text, where, what):
@@ -149,6 +152,15 @@ def test_a_malformed_table_is_named_by_its_line(put, tmp_path, text, where, what
         kinetics(tmp_path, put("k.csv", text))
     assert error.value.where.endswith(where)
     assert what in error.value.what
+
+
+def test_kinetics_finds_validate_rows_in_a_folder_called_val_and_wants_a_table(put, tmp_path):
+    put("k/val/a/x_000000_000010.mp4")
+    table = put("k.csv", "label,youtube_id,time_start,time_end,split\na,x,0,10,validate\n")
+    (clip,) = kinetics(tmp_path / "k", table).clips
+    assert (clip.split, clip.path.is_file()) == ("validation", True)
+    with pytest.raises(BadInputError, match="no annotation file"):
+        kinetics(tmp_path / "k")
 
 
 def test_something_something_finds_the_label_by_its_template(put, tmp_path):
@@ -165,7 +177,7 @@ def test_something_something_finds_the_label_by_its_template(put, tmp_path):
     assert [(c.label, c.split, c.path.name) for c in found.clips] == [
         ("Holding something", "train", "1.webm"), ("Dropping something onto something", "validation", "2.avi"),
     ]  # fmt: skip
-    for text, what in (("[1]", "no `id`"), ("{}", "no list"), ("[", "not JSON")):
+    for text, what in (("[1]", "no `id`"), ("{}", "no list"), ("[", "not JSON"), ("[" * 100_000, "nested too deeply")):
         put("a/something-something-v2-train.json", text)
         with pytest.raises(BadInputError, match=what):
             something_something(tmp_path / "v", tmp_path / "a")
@@ -178,6 +190,8 @@ def test_a_folder_per_class_needs_no_list_and_takes_one(put, tmp_path):
     for name in ("Run/Run_11_31.avi", "Run/Run_1_2.avi", "Sit/Sit_2_6.mp4"):
         put(f"clips/{name}")
     put("clips/Run/notes.txt", "no clip")
+    put("clips/Run/._Run_1_2.avi", "a Mac was here")
+    put("clips/.git/x.avi", "no class")
     found = folder(tmp_path / "clips")
     assert [(c.label, c.group, c.split) for c in found.clips] == [
         ("Run", "Run_11", "all"), ("Run", "Run_1", "all"), ("Sit", "Sit_2", "all"),
@@ -185,6 +199,13 @@ def test_a_folder_per_class_needs_no_list_and_takes_one(put, tmp_path):
     listing = put("list.csv", "path,label,frames,split\nRun/Run_1_2.avi,Run,57,train\nSit/Sit_2_6.mp4,Sit,66,test\n")
     found = folder(tmp_path / "clips", listing)
     assert [(c.label, c.split) for c in found.clips] == [("Run", "train"), ("Sit", "test")]
+
+
+def test_a_split_that_nobody_knows_is_named(put, tmp_path):
+    put("clips/Run/Run_1_2.avi")
+    listing = put("list.csv", "path,label,split\nRun/Run_1_2.avi,Run,trian\n")
+    with pytest.raises(BadInputError, match="'trian'"):
+        folder(tmp_path / "clips", listing)
 
 
 def test_an_empty_class_folder_a_missing_root_and_no_folders_are_refused(put, tmp_path):
