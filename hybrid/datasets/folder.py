@@ -33,9 +33,9 @@ def folder(root: Path, listing: Path | None = None, *, missing: Missing = "fail"
     classes = sorted({entry.clip.label for entry in entries})
     if listing is None:
         classes = sorted(path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
-    if not classes:
-        raise BadInputError(str(root), "it has no sub-folders", "make one folder per class")
-    return collect(root.name, classes, entries, missing=missing, check=check)
+        if not classes:
+            raise BadInputError(str(root), "it has no sub-folders", "make one folder per class")
+    return collect(root.resolve().name, classes, entries, missing=missing, check=check)
 
 
 def _found(root: Path) -> Iterator[Entry]:

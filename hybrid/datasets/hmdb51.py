@@ -36,10 +36,14 @@ def hmdb51(root: Path, annotations: Path, split: int = 1, *, missing: Missing = 
 
 
 def _entries(root: Path, path: Path, label: str) -> Iterator[Entry]:
+    seen = set[str]()
     for where, line in lines(path):
         name, _, part = line.rpartition(" ")
         if not name or part not in ("0", "1", "2"):
             raise BadInputError(where, f"{line!r} is not `name.avi 0|1|2`", "download the file again")
+        if name in seen:  # also where 0 leaves it out, which no later check sees
+            raise BadInputError(where, f"{name} is listed before", "remove one")
+        seen.add(name)
         if part != "0":
             file = any_suffix(inside(root, f"{label}/{name.strip()}", where))
             yield Entry(LabelledClip(file, label, file.stem, SPLITS[part]), where)

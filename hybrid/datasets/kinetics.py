@@ -45,6 +45,8 @@ def _entries(root: Path, path: Path) -> Iterator[Entry]:
             start, end = int(row["time_start"]), int(row["time_end"])
         except ValueError as error:
             raise BadInputError(where, f"the times are no whole seconds: {error}", "correct the row") from error
+        if not 0 <= start < end:
+            raise BadInputError(where, f"a clip cannot last from {start} to {end}", "correct the row")
         name = f"{row['youtube_id']}_{start:06d}_{end:06d}.mp4"
         places = [f"{folder}/{row['label']}/{name}" for folder in folders] + [f"{folder}/{name}" for folder in folders]
         places += [f"{row['label']}/{name}", name]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -11,6 +12,9 @@ from typing import Any
 from hybrid.errors import BadInputError
 from hybrid.video.transcode import SUFFIXES
 
+LONGEST_NAME = 240
+"""Bytes of a file name that every file system takes, with room for another suffix."""
+
 
 def lines(path: Path) -> Iterator[tuple[str, str]]:
     """(`file:line`, text) of every line that is not blank.
@@ -18,7 +22,7 @@ def lines(path: Path) -> Iterator[tuple[str, str]]:
     Raises:
         BadInputError: where the file is missing or is no UTF-8 text.
     """
-    for number, line in enumerate(_text(path).splitlines(), 1):
+    for number, line in enumerate(_text(path).split("\n"), 1):
         if line.strip():
             yield f"{path}:{number}", line.strip()
 
@@ -27,19 +31,24 @@ def table(path: Path, required: tuple[str, ...]) -> Iterator[tuple[str, dict[str
     """(`file:line`, row) of a CSV file with a header.
 
     Raises:
-        BadInputError: where the file is missing, a required column is, or a row is too short.
+        BadInputError: where the file is missing or no CSV, a required column is missing, any column is there
+            twice, or a row is too short or too long.
     """
+    reader = csv.DictReader(io.StringIO(_text(path)), strict=True)
     try:
-        yield from _rows(path, required)
+        yield from _rows(reader, path, required)
     except csv.Error as error:
-        raise BadInputError(str(path), f"not CSV: {error}", "download the file again") from error
+        raise BadInputError(f"{path}:{reader.line_num + 1}", f"not CSV: {error}", "download the file again") from error
 
 
-def _rows(path: Path, required: tuple[str, ...]) -> Iterator[tuple[str, dict[str, str]]]:
-    reader = csv.DictReader(_text(path).splitlines(), strict=True)
-    absent = [name for name in required if name not in (reader.fieldnames or ())]
+def _rows(reader: csv.DictReader[str], path: Path, required: tuple[str, ...]) -> Iterator[tuple[str, dict[str, str]]]:
+    header = list(reader.fieldnames or ())
+    absent = [name for name in required if name not in header]
     if absent:
         raise BadInputError(f"{path}:1", f"the header has no column {absent[0]!r}", f"it needs {', '.join(required)}")
+    twice = [name for name in header if name and header.count(name) > 1]
+    if twice:
+        raise BadInputError(f"{path}:1", f"the header has column {twice[0]!r} twice", "rename or remove one")
     for row in reader:
         where = f"{path}:{reader.line_num}"
         if any(row[name] is None or not row[name].strip() for name in required):
@@ -67,7 +76,7 @@ def document(path: Path, kind: type) -> Any:
 
 
 def inside(root: Path, relative: str, where: str) -> Path:
-    """`root / relative`, refused where it is absolute or climbs out of `root`.
+    """`root / relative`, refused where it is absolute, climbs out of `root`, or can be no file's name.
 
     Raises:
         BadInputError: naming the line.
@@ -75,6 +84,8 @@ def inside(root: Path, relative: str, where: str) -> Path:
     path = PurePosixPath(relative)
     if path.is_absolute() or ".." in path.parts or "\\" in relative or "\0" in relative:
         raise BadInputError(where, f"{relative!r} leads out of the data set", "give a path below its folder")
+    if not path.name or any(len(part.encode(errors="replace")) > LONGEST_NAME for part in path.parts):
+        raise BadInputError(where, f"{relative[:80]!r} can be no file's name", "correct the line")
     return root / path
 
 

@@ -78,9 +78,14 @@ def collect(name: str, classes: Sequence[str], entries: Iterable[Entry], *, miss
         check: open every clip and read its index.
 
     Raises:
-        BadInputError: for a clip listed twice, an unknown label, a class without clips, or, with
-            `missing="fail"`, a clip that is not there or cannot be used.
+        BadInputError: for no classes at all, a class or a clip listed twice, an unknown label, a class without
+            clips, or, with `missing="fail"`, a clip that is not there or cannot be used.
     """
+    if not classes:
+        raise BadInputError(name, "its annotations list no class", "give annotation files that are not empty")
+    twice = [label for label, count in Counter(classes).items() if count > 1]
+    if twice:
+        raise BadInputError(name, f"class {twice[0]!r} is listed twice", "correct the class list")
     known, seen = set(classes), dict[Path, str]()
     clips: list[LabelledClip] = []
     skipped: list[tuple[Path, str]] = []

@@ -26,7 +26,7 @@ def something_something(root: Path, annotations: Path, *, missing: Missing = "fa
     """
     path = annotations / f"{PREFIX}-labels.json"
     numbered = document(path, dict)
-    if sorted(numbered.values()) != sorted(map(str, range(len(numbered)))):
+    if sorted(map(repr, numbered.values())) != sorted(repr(str(i)) for i in range(len(numbered))):
         raise BadInputError(str(path), "its values are not the numbers from 0 on", "download the file again")
     classes = sorted(numbered, key=lambda label: int(numbered[label]))
     entries: list[Entry] = []

@@ -46,8 +46,8 @@ def _classes(path: Path) -> list[str]:
 def _entries(root: Path, path: Path, split: str, classes: list[str]) -> Iterator[Entry]:
     for where, line in lines(path):
         name, _, number = line.partition(" ")
-        label = name.split("/")[0]
-        if "/" not in name or (split == "train") != bool(number):
+        label, _, clip = name.partition("/")
+        if not clip or (split == "train") != bool(number):
             form = "`Class/file.avi 1`" if split == "train" else "`Class/file.avi`"
             raise BadInputError(where, f"{line!r} is not {form}", "download the file again")
         if number and (label not in classes or number.strip() != str(classes.index(label) + 1)):

@@ -1,12 +1,13 @@
 """Reuse of the memory that GOPs lie in.
 
-Fresh memory costs more than filling it: at 1280x720 a GOP takes 100 MB, and the kernel clears every page of it
-first. Whoever reads GOP by GOP drops the last one before the next is done, so its memory can serve again.
+Fresh memory costs more than filling it, since the kernel clears every page of it first. Whoever reads GOP by GOP
+drops the last one before the next is done, so its memory can serve again, for the next video too.
 """
 
 from __future__ import annotations
 
 import sys
+import threading
 
 import numpy as np
 
@@ -17,18 +18,35 @@ _OWN_REFERENCES = 3
 
 
 class Arena:
-    """Hands out int16 buffers; one that no array looks into any more is handed out again."""
+    """Hands out int16 buffers; one that no array looks into any more is handed out again. Safe between threads.
 
-    def __init__(self) -> None:
+    Args:
+        spare: how many unused buffers are kept.
+    """
+
+    def __init__(self, spare: int) -> None:
         self._buffers: list[Array] = []
+        self._spare, self._lock = spare, threading.Lock()
 
     def take(self, size: int) -> Array:
         """An uninitialised buffer of at least `size` values, all its own for as long as a view of it lives."""
-        for buffer in self._buffers:
-            if len(buffer) >= size and sys.getrefcount(buffer) <= _OWN_REFERENCES:
-                return buffer
-        # keep no more than what is in use: a buffer that is free and too small will not be needed again
-        self._buffers = [b for b in self._buffers if sys.getrefcount(b) > _OWN_REFERENCES]
-        fresh: Array = np.empty(size, np.int16)
-        self._buffers.append(fresh)
-        return fresh
+        with self._lock:
+            free = 0
+            for i in reversed(range(len(self._buffers))):
+                buffer = self._buffers[i]
+                if sys.getrefcount(buffer) > _OWN_REFERENCES:
+                    continue
+                if size <= len(buffer) <= 4 * size:
+                    return buffer
+                free += 1
+                if free > self._spare:
+                    del self._buffers[i]
+            fresh: Array = np.empty(size, np.int16)
+            self._buffers.append(fresh)
+            return fresh
+
+
+SHARED = Arena(spare=2)
+"""For GOPs of small pictures, whichever video they are of."""
+SHARED_VALUES = 2**23
+"""Largest buffer (16 MB) that outlives its video."""

@@ -8,7 +8,7 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from hybrid.video.accumulate import VECTOR, advance, advance_subpel, subtract, warp_blocks
-from hybrid.video.arena import Arena
+from hybrid.video.arena import SHARED, SHARED_VALUES, Arena
 from hybrid.video.gop import Array, Gop, turn
 
 SUBPEL_SCALE = 4
@@ -99,7 +99,8 @@ class GopBuilder:
     def _allocate(self, steps: int) -> tuple[Array, Array, Array | None]:
         """Motion, residual and, where asked for, sub-pel motion of `steps` frames, in one buffer."""
         places = steps * self.shape[0] * self.shape[1]
-        buffer, start = self._arena.take(places * sum(self._planes)), 0
+        size, start = places * sum(self._planes), 0
+        buffer = (SHARED if size <= SHARED_VALUES else self._arena).take(size)
         arrays: list[Array] = []
         for planes in self._planes:
             part = buffer[start : start + places * planes]

@@ -216,7 +216,7 @@ class _Reader:
 
     def __init__(self, source: Source, container: Any, stream: Any, options: ReadOptions) -> None:
         self._source, self._container, self._stream, self._options = source, container, stream, options
-        self._reformatter, self._arena = VideoReformatter(), Arena()
+        self._reformatter, self._arena = VideoReformatter(), Arena(spare=1)
         context = stream.codec_context
         self._exact = traceability(context.name, context.extradata).exact
         self._shape: tuple[int, int] | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -58,10 +59,14 @@ def test_ucf101_is_read_in_the_official_order_with_its_groups(ucf):
         ("trainlist01.txt", "YoYo/v_YoYo_g08_c02.avi 1\n", "trainlist01.txt:1", "not that of YoYo"),
         ("trainlist01.txt", "\nv_YoYo_g08_c02.avi 2\n", "trainlist01.txt:2", "is not `Class/file.avi 1`"),
         ("trainlist01.txt", "YoYo/v_YoYo_g08_c02.avi\n", "trainlist01.txt:1", "is not"),
+        ("trainlist01.txt", "YoYo/ 2\n", "trainlist01.txt:1", "is not `Class/file.avi 1`"),
         ("testlist01.txt", "YoYo/../../x.avi\n", "testlist01.txt:1", "leads out"),
+        ("testlist01.txt", "/YoYo/v_YoYo_g08_c02.avi\n", "testlist01.txt:1", "leads out"),
+        ("testlist01.txt", f"YoYo/{'x' * 300}.avi\n", "testlist01.txt:1", "can be no file's name"),
         ("testlist01.txt", "YoYo/v_YoYo_g08_c02.avi\n", "testlist01.txt:1", "listed before"),
         ("testlist01.txt", "Dance/v_Dance_g08_c02.avi\n", "testlist01.txt:1", "'Dance' is no class"),
         ("classInd.txt", "1 ApplyEyeMakeup\n3 YoYo\n", "classInd.txt:2", "is not `2 ClassName`"),
+        ("classInd.txt", "1 ApplyEyeMakeup\n2 YoYo\n3 YoYo\n", "UCF-101", "'YoYo' is listed twice"),
     ],
 )
 def test_a_malformed_line_is_named_by_file_and_number(ucf, put, file, text, where, what):
@@ -144,7 +149,11 @@ def test_kinetics_finds_clips_by_split_and_label_or_flat(put, tmp_path):
         ("label,youtube_id,time_start,time_end,split\na,../b,0,1,train\n", "k.csv:2", "leads out"),
         ("label,youtube_id,time_start,time_end,split\na,b,0,1,train,x\n", "k.csv:2", "more fields"),
         ("label,youtube_id,time_start,time_end,split\na,b,0,1,tr\0ain\n", "k.csv:2", "NUL"),
-        ('label,youtube_id,time_start,time_end,split\n"a,b,0,1,train\n', "k.csv", "not CSV"),
+        ('label,youtube_id,time_start,time_end,split\n"a,b,0,1,train\n', "k.csv:2", "not CSV"),
+        ("label,youtube_id,time_start,time_end,split,label\n", "k.csv:1", "'label' twice"),
+        ("label,youtube_id,time_start,time_end,split\na,b,-5,1,train\n", "k.csv:2", "from -5 to 1"),
+        ("label,youtube_id,time_start,time_end,split\na,b,5,5,train\n", "k.csv:2", "from 5 to 5"),
+        ("label,youtube_id,time_start,time_end,split\n", "Kinetics", "list no class"),
     ],
 )
 def test_a_malformed_table_is_named_by_its_line(put, tmp_path, text, where, what):
@@ -181,9 +190,10 @@ def test_something_something_finds_the_label_by_its_template(put, tmp_path):
         put("a/something-something-v2-train.json", text)
         with pytest.raises(BadInputError, match=what):
             something_something(tmp_path / "v", tmp_path / "a")
-    put("a/something-something-v2-labels.json", json.dumps({"x": "7"}))
-    with pytest.raises(BadInputError, match="numbers from 0 on"):
-        something_something(tmp_path / "v", tmp_path / "a")
+    for numbers in ({"x": "7"}, {"x": 0}, {"x": "0", "y": 1}, {"x": ["0"], "y": {}}):
+        put("a/something-something-v2-labels.json", json.dumps(numbers))
+        with pytest.raises(BadInputError, match="numbers from 0 on"):
+            something_something(tmp_path / "v", tmp_path / "a")
 
 
 def test_a_folder_per_class_needs_no_list_and_takes_one(put, tmp_path):
@@ -218,3 +228,100 @@ def test_an_empty_class_folder_a_missing_root_and_no_folders_are_refused(put, tm
     (tmp_path / "empty").mkdir()
     with pytest.raises(BadInputError, match="no sub-folders"):
         folder(tmp_path / "empty")
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_line(ucf, put):
+    put("lists/classInd.txt", "\ufeff1 ApplyEyeMakeup\n2 YoYo\n")
+    assert ucf101(*ucf).classes == ("ApplyEyeMakeup", "YoYo")
+
+
+def test_only_line_feeds_end_a_line(put, tmp_path):
+    put("clips/a.avi")
+    listing = put("list.csv", "path,label\na.avi,before\u2028after\n")
+    assert folder(tmp_path / "clips", listing).classes == ("before\u2028after",)
+
+
+def test_hmdb51_refuses_a_clip_listed_twice_even_where_one_line_leaves_it_out(put, tmp_path):
+    put("hmdb/turn/a.avi")
+    put("splits/turn_test_split1.txt", "a.avi 1\na.avi 0\n")
+    with pytest.raises(BadInputError, match=r"a\.avi is listed before") as error:
+        hmdb51(tmp_path / "hmdb", tmp_path / "splits")
+    assert error.value.where.endswith("turn_test_split1.txt:2")
+
+
+def test_something_something_names_an_unknown_template_and_a_clip_of_both_parts(put, tmp_path):
+    item = {"id": "1", "label": "holding a cup", "template": "Holding [something]"}
+    put("a/something-something-v2-labels.json", json.dumps({"Holding something": "0"}))
+    put("a/something-something-v2-train.json", json.dumps([item]))
+    put("1.webm")
+    for other, what in ((item | {"id": "2", "template": "Eating"}, "'Eating' is no class"), (item, "is listed before")):
+        put("a/something-something-v2-validation.json", json.dumps([other]))
+        with pytest.raises(BadInputError, match=what) as error:
+            something_something(tmp_path, tmp_path / "a")
+        assert error.value.where.endswith("something-something-v2-validation.json: $[0]")
+
+
+@pytest.mark.parametrize(
+    ("row", "what"),
+    [("/Run/a_1.avi,Run", "leads out"), ("../a_1.avi,Run", "leads out"), (".,Run", "can be no file's name"),
+     ("Run/a_1.avi,Sit", "is listed before")],
+)  # fmt: skip
+def test_a_listed_path_stays_in_the_folder_and_comes_once(put, tmp_path, row, what):
+    for name in ("clips.avi", "a_1.avi", "clips/Run/a_1.avi"):
+        put(name)
+    listing = put("list.csv", f"path,label,group\nRun/a_1.avi,Run,sunday\n{row},monday\n")
+    with pytest.raises(BadInputError, match=what) as error:
+        folder(tmp_path / "clips", listing)
+    assert error.value.where.endswith("list.csv:3")
+
+
+def test_a_listing_tells_the_group_and_the_folder_the_name(put, tmp_path, monkeypatch):
+    put("clips/Run/a_1.avi")
+    listing = put("list.csv", "path,label,group\nRun/a_1.avi,Run,sunday\n")
+    monkeypatch.chdir(tmp_path / "clips")
+    found = folder(Path("."), listing)
+    assert (found.name, found.clips[0].group) == ("clips", "sunday")
+
+
+def _hmdb51(put, root):
+    put("turn_test_split1.txt", "good.avi 1\nlost.avi 2\nbroken.avi 2\n")
+    return lambda **options: hmdb51(root, root, **options), [f"turn/{name}.avi" for name in ("good", "lost", "broken")]
+
+
+def _kinetics(put, root):
+    rows = "".join(f"a,{name},0,10,train\n" for name in ("good", "lost", "broken"))
+    table = put("k.csv", f"label,youtube_id,time_start,time_end,split\n{rows}")
+    files = [f"train/a/{name}_000000_000010.mp4" for name in ("good", "lost", "broken")]
+    return lambda **options: kinetics(root, table, **options), files
+
+
+def _something(put, root):
+    put("something-something-v2-labels.json", '{"Holding something": "0"}')
+    items = [{"id": str(i), "label": "x", "template": "Holding [something]"} for i in range(3)]
+    put("something-something-v2-train.json", json.dumps(items[:1]))
+    put("something-something-v2-validation.json", json.dumps(items[1:]))
+    return lambda **options: something_something(root, root, **options), ["0.webm", "1.webm", "2.webm"]
+
+
+def _folder(put, root):
+    files = [f"Run/{name}.avi" for name in ("good", "lost", "broken")]
+    listing = put("list.csv", "path,label\n" + "".join(f"{name},Run\n" for name in files))
+    return lambda **options: folder(root, listing, **options), files
+
+
+@pytest.mark.parametrize("layout", [_hmdb51, _kinetics, _something, _folder])
+def test_every_layout_fails_on_lost_and_truncated_clips_or_leaves_them_out(put, tmp_path, layout):
+    load, (good, lost, broken) = layout(put, tmp_path)
+    put(good)
+    clip = put(broken)
+    clip.write_bytes(clip.read_bytes()[:50_000])
+    with pytest.raises(BadInputError, match="no such file"):
+        load()
+    assert [path for path, _ in load(missing="skip").skipped] == [tmp_path / lost]
+    found = load(missing="skip", check=True)
+    assert [clip.path for clip in found.clips] == [tmp_path / good]
+    assert [path for path, _ in found.skipped] == [tmp_path / lost, tmp_path / broken]
+    put(lost)
+    assert len(load().clips) == 3
+    with pytest.raises(BadInputError, match="cannot be read"):
+        load(check=True)
