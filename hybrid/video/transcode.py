@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import secrets
 import signal
 import sys
-import tempfile
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from fractions import Fraction
+from multiprocessing.context import SpawnContext, SpawnProcess
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,10 +23,23 @@ import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
-from hybrid.errors import BadInputError
+from hybrid.errors import BadInputError, HybridError
+from hybrid.video.reader import index
 
 SUFFIXES = frozenset({".avi", ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".ts"})
 """What a folder is searched for."""
+CLOCK = 65535
+"""MPEG-4 part 2 counts time in at most this many ticks a second (ISO/IEC 14496-2, vop_time_increment_resolution)."""
+FASTEST = 1000
+"""Frames a second; what declares more gives its clock, not its frame rate."""
+LONGEST_INTERVAL_S = 10
+"""A longer step between time stamps is a jump of the clock (a joined or wrapped stream), not a pause."""
+RATE_TOLERANCE = 0.01
+"""The declared rate stands where time stamps agree with it so far: they are rounded, to milliseconds in WebM."""
+POLITE_TRIES = 8
+"""How often a worker is asked to end, five times a second, before it is killed."""
+
+Status = Literal["done", "skipped", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +47,30 @@ class Format:
     """What to encode to.
 
     Attributes:
-        lines: height of the picture; the width follows, both even.
-        gop: frames per GOP, the I-frame included.
+        lines: height of the picture, even; the width follows the shape of the picture as shown, even too.
+        gop: frames per GOP, the I-frame included, 1 to 600.
         quantiser: MPEG-4's fixed quantiser, 2 (near-lossless) to 31.
+
+    Raises:
+        BadInputError: for a value out of range.
     """
 
     lines: int = 240
     gop: int = 12
     quantiser: int = 5
+
+    def __post_init__(self) -> None:
+        if self.lines % 2 or not 16 <= self.lines <= 4096:
+            raise BadInputError("lines", f"{self.lines} lines cannot be encoded", "give an even number, 16 to 4096")
+        if not 1 <= self.gop <= 600:
+            raise BadInputError("gop", f"{self.gop} frames per GOP cannot be encoded", "give 1 to 600")
+        if not 2 <= self.quantiser <= 31:
+            raise BadInputError("quantiser", f"there is no quantiser {self.quantiser}", "give 2 to 31")
+
+    @property
+    def tag(self) -> str:
+        """These settings as the comment in a file made with them."""
+        return f"hybrid transcode lines={self.lines} gop={self.gop} quantiser={self.quantiser}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,59 +80,55 @@ class Outcome:
     Attributes:
         source: the file.
         target: what was, or would have been, written.
-        status: `done`, `skipped` (it was there, and newer), or `failed`.
+        status: `done`, `skipped` (it was there: newer, whole, of this format), or `failed`.
         reason: why it failed.
     """
 
     source: Path
     target: Path
-    status: Literal["done", "skipped", "failed"]
+    status: Status
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    source: Path
+    target: Path
+    aside: Path
 
 
 def transcode(source: Path, target: Path, form: Format | None = None) -> int:
     """Re-encode one video into an AVI file, written aside and then renamed.
 
-    The picture is turned upright by its rotation metadata. AVI has one frame rate: the source's average; frames
-    keep their number and order.
+    The picture is turned upright by its rotation metadata, and non-square pixels become square ones. AVI has one
+    frame rate: every frame is kept, in order, at the mean rate of the source's time stamps, so that the length is
+    right and a source of varying rate loses its rhythm.
 
     Args:
         source: any video that FFmpeg decodes.
-        target: the file to write; its folder is made.
+        target: the `.avi` file to write; its folder is made.
         form: what to encode to; the paper's format where it is not given.
 
     Returns:
         The number of frames.
 
     Raises:
-        BadInputError: for a source that is no video, or breaks off.
+        BadInputError: for a source that is no video, or breaks off; for a target that cannot be written, or is
+            the source.
     """
-    if not source.is_file():
-        raise BadInputError(str(source), "there is no such file", "check the path")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, aside = tempfile.mkstemp(dir=target.parent, prefix=f".{target.stem}.", suffix=".part")
-    os.close(handle)
-    try:
-        frames = _encode(source, aside, form or Format())
-        os.chmod(aside, 0o644)
-        os.replace(aside, target)
-    except av.error.FFmpegError as error:
-        what = f"the video cannot be re-encoded: {error.strerror or error}"
-        raise BadInputError(str(source), what, "check that the file is a complete video") from error
-    finally:
-        Path(aside).unlink(missing_ok=True)
-    return frames
+    return _transcode(_job(source, target), form or Format())
 
 
 def transcode_tree(source: Path, target: Path, workers: int, form: Format | None = None) -> Iterator[Outcome]:
     """Re-encode every video below a folder into the same tree below another, in parallel.
 
-    A file whose result is there and newer is skipped, so that a stopped run goes on where it was; a file that
-    fails is reported and the rest goes on. Stopping the caller stops the workers.
+    A file whose result is there, newer, whole by its index and made with the same settings is skipped, so that a
+    stopped run goes on where it was; a file that fails is reported and the rest goes on. A file that was in work
+    when a worker process died is tried once more, alone. Stopping the caller stops the workers.
 
     Args:
         source: the folder to read.
-        target: the folder to write; suffixes become `.avi`.
+        target: the folder to write, outside of `source`; suffixes become `.avi`.
         workers: processes.
         form: what to encode to.
 
@@ -109,44 +136,37 @@ def transcode_tree(source: Path, target: Path, workers: int, form: Format | None
         One outcome per file, as they come.
 
     Raises:
-        BadInputError: for a missing folder, one without videos, or two files that would become one.
+        BadInputError: for a missing folder, one without videos, two files that would become one, or two folders
+            one of which holds the other.
+        HybridError: where worker processes cannot even start.
     """
-    jobs = plan_tree(source, target)
-    open_jobs = {a: b for a, b in jobs.items() if not (b.is_file() and b.stat().st_mtime >= a.stat().st_mtime)}
-    for a in jobs.keys() - open_jobs.keys():
-        yield Outcome(a, jobs[a], "skipped")
-    # spawn: a fork of a process that has run torch or FFmpeg threads can hang
-    context = multiprocessing.get_context("spawn")
-    executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker)
-    try:
-        running = {executor.submit(transcode, a, b, form): a for a, b in open_jobs.items()}
-        for future in as_completed(running):
-            a = running[future]
-            error = future.exception()
-            if error is None:
-                yield Outcome(a, open_jobs[a], "done")
-            elif isinstance(error, BadInputError):
-                yield Outcome(a, open_jobs[a], "failed", error.what)
+    form = form or Format()
+    waiting = deque(_job(a, b) for a, b in plan_tree(source, target).items())
+    while waiting:
+        in_doubt: list[_Job] = []
+        for job, outcome in _work(waiting, workers, form):
+            if outcome is None:
+                in_doubt.append(job)
             else:
-                died = isinstance(error, BrokenProcessPool)
-                reason = "a worker process died" if died else f"{type(error).__name__}: {error}"
-                yield Outcome(a, open_jobs[a], "failed", reason)
-    except BaseException:
-        for child in multiprocessing.active_children():
-            child.terminate()
-        raise
-    finally:
-        executor.shutdown(wait=True, cancel_futures=True)
+                yield outcome
+        for job in in_doubt:
+            for _, outcome in _work(deque([job]), 1, form, probe=True):
+                yield outcome or Outcome(job.source, job.target, "failed", "a worker process died")
 
 
 def plan_tree(source: Path, target: Path) -> dict[Path, Path]:
     """Source and target of every video below a folder, sorted.
 
     Raises:
-        BadInputError: for a missing folder, one without videos, or two files that would become one.
+        BadInputError: for a missing folder, one without videos, two files that would become one, or two folders
+            one of which holds the other.
     """
     if not source.is_dir():
         raise BadInputError(str(source), "there is no such folder", "give a video, or a folder of videos")
+    here, there = source.resolve(), target.resolve()
+    if here in (there, *there.parents) or there in here.parents:
+        what = f"results would mix with the videos of {source}"
+        raise BadInputError(str(target), what, "choose two folders that lie side by side")
     videos = sorted(x for x in source.rglob("*") if x.suffix.lower() in SUFFIXES and x.is_file())
     if not videos:
         raise BadInputError(str(source), "no videos were found in it", f"videos end in {', '.join(sorted(SUFFIXES))}")
@@ -162,6 +182,92 @@ def plan_tree(source: Path, target: Path) -> dict[Path, Path]:
     return jobs
 
 
+def _job(source: Path, target: Path) -> _Job:
+    return _Job(source, target, target.with_name(f".{target.stem[:40]}.{secrets.token_hex(4)}.part"))
+
+
+def _work(
+    waiting: deque[_Job], workers: int, form: Format, *, probe: bool = False
+) -> Iterator[tuple[_Job, Outcome | None]]:
+    """Take jobs from `waiting` until none is left or a worker dies; those in work then come without an outcome.
+
+    Args:
+        waiting: jobs are taken from its front.
+        workers: processes, and jobs in work at a time.
+        form: what to encode to.
+        probe: see that a worker can start before it is given a job.
+    """
+    crew = _Crew()
+    executor = ProcessPoolExecutor(workers, mp_context=crew, initializer=_begin_worker)
+    in_work: dict[Future[tuple[Status, str]], _Job] = {}
+    died: list[_Job] = []
+    try:
+        if probe:
+            _probe(executor)
+        while in_work or (waiting and not died):
+            while waiting and len(in_work) < workers and not died:
+                try:
+                    future = executor.submit(_convert, waiting[0], form)
+                except BrokenProcessPool:  # those in work report it
+                    break
+                in_work[future] = waiting.popleft()
+            for future in wait(in_work, return_when=FIRST_COMPLETED).done:
+                job = in_work[future]
+                error = future.exception()
+                if error is None:
+                    status, reason = future.result()
+                    del in_work[future]
+                    yield job, Outcome(job.source, job.target, status, reason)
+                elif isinstance(error, BrokenProcessPool):
+                    del in_work[future]
+                    died.append(job)
+                else:
+                    raise error
+    except BaseException:
+        crew.stop()
+        raise
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)
+        for job in (*in_work.values(), *died):  # what a killed worker could not remove
+            job.aside.unlink(missing_ok=True)
+    for job in died:
+        yield job, None
+
+
+def _probe(executor: ProcessPoolExecutor) -> None:
+    try:
+        executor.submit(os.getpid).result()
+    except BrokenProcessPool as error:
+        fix = 'see what they printed; a script that calls this needs `if __name__ == "__main__":`'
+        raise HybridError("worker processes", "they die before they begin", fix) from error
+
+
+class _Crew(SpawnContext):
+    """Starts workers, and knows which ones are ours to stop.
+
+    Spawned: a fork of a process that has run torch or FFmpeg threads can hang.
+    """
+
+    def __init__(self) -> None:
+        self._started: list[SpawnProcess] = []
+
+    def Process(self, *args: Any, **kwargs: Any) -> SpawnProcess:  # type: ignore[override]
+        """What the executor calls for each worker."""
+        process = SpawnProcess(*args, **kwargs)
+        self._started.append(process)
+        return process
+
+    def stop(self) -> None:
+        """End the workers, each removing its half file; kill those that do not listen."""
+        for attempt in range(POLITE_TRIES + 1):
+            alive = [process for process in self._started if process.is_alive()]
+            if not alive:
+                return
+            for process in alive:
+                process.kill() if attempt == POLITE_TRIES else process.terminate()
+            alive[0].join(0.2)
+
+
 def _begin_worker() -> None:
     """Leave Ctrl-C to the parent, end cleanly when told to, and do not outlive the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -173,28 +279,79 @@ def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
-        while True:  # the executor catches the first one if it ends a job, so that the job can clean up
+        while True:  # again, should the first one fall into a callback that swallows it
             # to the main thread, whose waiting read only a signal of its own interrupts
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
             time.sleep(0.2)
 
 
-def _encode(source: Path, aside: str, form: Format) -> int:
+def _convert(job: _Job, form: Format) -> tuple[Status, str]:
+    """What a worker does with one file: status and reason."""
+    try:
+        if _is_finished(job, form):
+            return "skipped", ""
+        _transcode(job, form)
+    except SystemExit:  # told to end; the executor would take it for a failed job and begin the next one
+        os._exit(143)
+    except HybridError as error:
+        return "failed", error.what
+    except Exception as error:
+        return "failed", f"{type(error).__name__}: {error}"
+    return "done", ""
+
+
+def _is_finished(job: _Job, form: Format) -> bool:
+    if not job.target.is_file() or job.target.stat().st_mtime < job.source.stat().st_mtime:
+        return False
+    try:
+        with av.open(str(job.target)) as container:
+            made_alike = container.metadata.get("comment") == form.tag
+        return made_alike and sum(entry.frames for entry in index(job.target)) > 0
+    except (av.error.FFmpegError, BadInputError):
+        return False
+
+
+def _transcode(job: _Job, form: Format) -> int:
+    source, target = job.source, job.target
+    if not source.is_file():
+        raise BadInputError(str(source), "there is no such file", "check the path")
+    if target.suffix.lower() != ".avi":
+        raise BadInputError(str(target), "what is written is an AVI file", "give a name that ends in .avi")
+    if target.is_dir() or (target.exists() and target.samefile(source)):
+        what = "it is a folder" if target.is_dir() else "it is the source itself"
+        raise BadInputError(str(target), what, "choose another name for the result")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        what = f"its folder cannot be made: {error.strerror}"
+        raise BadInputError(str(target), what, "choose another place for the result") from error
+    try:
+        frames = _encode(source, job.aside, form)
+        os.replace(job.aside, target)
+    except av.error.FFmpegError as error:
+        what = f"the video cannot be re-encoded: {error.strerror or error}"
+        raise BadInputError(str(source), what, "check that the file is a complete video") from error
+    finally:
+        job.aside.unlink(missing_ok=True)
+    return frames
+
+
+def _encode(source: Path, aside: Path, form: Format) -> int:
     reformatter, count = VideoReformatter(), 0
-    with av.open(str(source)) as container, av.open(aside, "w", format="avi") as out:
-        if not container.streams.video:
-            raise BadInputError(str(source), "it has no video stream", "give a file with video in it")
+    rate = _frame_rate(source)
+    with av.open(str(source)) as container, av.open(str(aside), "w", format="avi") as out:
         video = container.streams.video[0]
         video.thread_type = "AUTO"
+        out.metadata["comment"] = form.tag
         stream = None
         for frame in container.decode(video):
             if frame.is_corrupt:
                 raise BadInputError(str(source), f"frame {count} is damaged", "check that the file is a complete video")
             upright = _upright(frame)
             if stream is None:
-                stream = _stream(out, video, upright, form)
+                stream = _stream(out, rate, _aspect(frame, video.sample_aspect_ratio), form)
             picture = reformatter.reformat(upright, stream.width, stream.height, "yuv420p", threads=1)
-            picture.pict_type, picture.pts, picture.time_base = 0, count, 1 / stream.codec_context.framerate
+            picture.pict_type, picture.pts, picture.time_base = 0, count, 1 / rate
             out.mux(stream.encode(picture))
             count += 1
         if stream is None:
@@ -206,18 +363,48 @@ def _encode(source: Path, aside: str, form: Format) -> int:
     return count
 
 
-def _stream(out: Any, video: Any, frame: Any, form: Format) -> Any:
+def _stream(out: Any, rate: Fraction, aspect: float, form: Format) -> Any:
     options = {"qmin": str(form.quantiser), "qmax": str(form.quantiser), "sc_threshold": "1000000000"}
-    rate = Fraction(video.average_rate or video.guessed_rate or 25).limit_denominator(65535)
     stream = out.add_stream("mpeg4", rate=rate, options=options)
-    stream.height, stream.width = form.lines, 2 * round(frame.width * form.lines / frame.height / 2)
+    stream.height, stream.width = form.lines, 2 * max(1, round(form.lines * aspect / 2))
     stream.pix_fmt = "yuv420p"
     stream.codec_context.gop_size, stream.codec_context.max_b_frames = form.gop, 0
     return stream
 
 
+def _frame_rate(source: Path) -> Fraction:
+    """Frames per second: as declared where the time stamps agree, else their mean; one that MPEG-4 can count."""
+    with av.open(str(source)) as container:
+        if not container.streams.video:
+            raise BadInputError(str(source), "it has no video stream", "give a file with video in it")
+        video = container.streams.video[0]
+        rate = Fraction(video.average_rate or video.guessed_rate or 25)
+        stamps = [packet.pts for packet in container.demux(video) if packet.size]
+        measured = None if None in stamps else _mean_rate(np.array(stamps, np.float64) * float(video.time_base))
+    if measured is not None and abs(measured - rate) > RATE_TOLERANCE * rate:
+        rate = Fraction(measured)
+    return 1 / (1 / min(rate, Fraction(FASTEST))).limit_denominator(CLOCK)
+
+
+def _mean_rate(times: np.ndarray[Any, np.dtype[np.float64]]) -> float | None:
+    """Frames per second of presentation times in seconds, in any order; None for fewer than two."""
+    steps = np.diff(np.sort(times))
+    steps = steps[steps <= LONGEST_INTERVAL_S]
+    return len(steps) / float(steps.sum()) if steps.any() else None
+
+
+def _quarters(frame: Any) -> int:
+    return round(int(frame.rotation) / 90) % 4
+
+
+def _aspect(frame: Any, pixel: Fraction | None) -> float:
+    """Width over height of the picture as shown; `pixel` is the same of one pixel, where it is known."""
+    aspect = float(frame.width * (pixel or 1) / frame.height)
+    return 1 / aspect if _quarters(frame) % 2 else aspect
+
+
 def _upright(frame: Any) -> Any:
-    quarters = round(int(frame.rotation) / 90) % 4
+    quarters = _quarters(frame)
     if quarters == 0:
         return frame
     turned = np.rot90(frame.to_ndarray(format="rgb24"), quarters)
