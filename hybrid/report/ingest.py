@@ -27,8 +27,10 @@ def write_ingest(path: Path, folder: Path) -> tuple[VideoStatistics, Path, Path]
     """Write `figure.png` and `ingest.html` for a clip; returns its statistics and the two paths.
 
     Raises:
-        BadInputError: for a video that cannot be traced back.
+        BadInputError: for a video that cannot be traced back, or a folder that is a file.
     """
+    if folder.exists() and not folder.is_dir():
+        raise BadInputError(str(folder), "it is a file", "choose a folder for the picture and the page")
     found = statistics(path)
     picture = draw_figure(path)
     folder.mkdir(parents=True, exist_ok=True)

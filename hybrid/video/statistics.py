@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from hybrid.errors import BadInputError
+from hybrid.video.builder import vectors_of
 from hybrid.video.gop import Array
-from hybrid.video.reader import open_video, read
+from hybrid.video.reader import P_FRAME, open_video, read
 
 DEAD_ZONE = 8
 """Residuals of at most this many grey levels count as zero in `residual_quiet`."""
@@ -42,11 +44,15 @@ class VideoStatistics:
         codec: FFmpeg's name of it.
         width: columns, as shown.
         height: rows, as shown.
-        rate: frames per second.
+        rate: frames per second, as declared; 0 where the container does not say.
+        duration: seconds, all frames at that rate; 0 where it is not known.
         gops: number of GOPs.
         gop_frames: frames of each GOP, the I-frame included.
+        i_frames: number of I-frames.
+        p_frames: number of P-frames.
         i_bits: mean bits of an I-frame.
         p_bits: mean bits of a P-frame; 0 where there is none.
+        intra_share: share of the P-frames' area in intra blocks, which have no vector.
         raw: of motion and residuals frame to frame.
         accumulated: of motion and residuals back-traced to the I-frame.
     """
@@ -55,10 +61,14 @@ class VideoStatistics:
     width: int
     height: int
     rate: float
+    duration: float
     gops: int
     gop_frames: tuple[int, ...]
+    i_frames: int
+    p_frames: int
     i_bits: float
     p_bits: float
+    intra_share: float
     raw: Sparsity
     accumulated: Sparsity
 
@@ -86,19 +96,44 @@ class _Tally:
         return Sparsity(self.still / pixels, self.zero / (3 * pixels), self.quiet / (3 * pixels), at[0], at[1])
 
 
+class _Stream:
+    """What packets and vectors tell: bits of every frame, and the area that has no vector."""
+
+    def __init__(self, container: Any, stream: Any) -> None:
+        self.codec, self.rate = str(stream.codec_context.name), float(stream.average_rate or 0)
+        self.bits: dict[bool, list[int]] = {True: [], False: []}
+        self.area = self.predicted = 0
+        for packet in container.demux(stream):
+            if packet.size:
+                self.bits[bool(packet.is_keyframe)].append(8 * packet.size)
+            for frame in packet.decode():
+                if int(frame.pict_type) == P_FRAME:
+                    self.area += int(frame.width * frame.height)
+                    self.predicted += _covered(vectors_of(frame), int(frame.width), int(frame.height))
+
+    @property
+    def intra_share(self) -> float:
+        return 1 - self.predicted / self.area if self.area else 0.0
+
+
+def _covered(vectors: Array, width: int, height: int) -> int:
+    """Pixels of the picture that blocks with a vector lie on; blocks of one frame never overlap."""
+    sides = []
+    for centre, size, limit in (("dst_x", "w", width), ("dst_y", "h", height)):
+        start = vectors[centre].astype(np.int64) - vectors[size] // 2
+        sides.append(np.clip(start + vectors[size], 0, limit) - np.clip(start, 0, limit))
+    return int((sides[0] * sides[1]).sum())
+
+
 def statistics(path: str | Path) -> VideoStatistics:
-    """Read a video twice, raw and accumulated, holding one GOP at a time.
+    """Read a video for its packets, raw and accumulated, holding one GOP at a time.
 
     Raises:
         BadInputError: for a video that cannot be traced back.
     """
     path = Path(path)
-    bits: dict[bool, list[int]] = {True: [], False: []}
     with open_video(path) as (container, stream):
-        codec, rate = stream.codec_context.name, float(stream.average_rate or 0)
-        for packet in container.demux(stream):
-            if packet.size:
-                bits[bool(packet.is_keyframe)].append(8 * packet.size)
+        found = _Stream(container, stream)
     raw, accumulated = _Tally(), _Tally()
     frames: list[int] = []
     shape = (0, 0)
@@ -111,8 +146,10 @@ def statistics(path: str | Path) -> VideoStatistics:
     if not frames:
         raise BadInputError(str(path), "it has no I-frame", "check that the file is a complete video")
     return VideoStatistics(
-        codec=codec, width=shape[1], height=shape[0], rate=rate, gops=len(frames), gop_frames=tuple(frames),
-        i_bits=_mean(bits[True]), p_bits=_mean(bits[False]),
+        codec=found.codec, width=shape[1], height=shape[0],
+        rate=found.rate, duration=sum(frames) / found.rate if found.rate else 0.0,
+        gops=len(frames), gop_frames=tuple(frames), i_frames=len(frames), p_frames=sum(frames) - len(frames),
+        i_bits=_mean(found.bits[True]), p_bits=_mean(found.bits[False]), intra_share=found.intra_share,
         raw=raw.sparsity(), accumulated=accumulated.sparsity(),
     )  # fmt: skip
 

@@ -10,9 +10,10 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from multiprocessing.context import SpawnContext, SpawnProcess
@@ -144,11 +145,12 @@ def transcode_tree(source: Path, target: Path, workers: int, form: Format | None
     waiting = deque(_job(a, b) for a, b in plan_tree(source, target).items())
     while waiting:
         in_doubt: list[_Job] = []
-        for job, outcome in _work(waiting, workers, form):
-            if outcome is None:
-                in_doubt.append(job)
-            else:
-                yield outcome
+        with closing(_work(waiting, workers, form)) as results:
+            for job, outcome in results:
+                if outcome is None:
+                    in_doubt.append(job)
+                else:
+                    yield outcome
         for job in in_doubt:
             for _, outcome in _work(deque([job]), 1, form, probe=True):
                 yield outcome or Outcome(job.source, job.target, "failed", "a worker process died")
@@ -188,7 +190,7 @@ def _job(source: Path, target: Path) -> _Job:
 
 def _work(
     waiting: deque[_Job], workers: int, form: Format, *, probe: bool = False
-) -> Iterator[tuple[_Job, Outcome | None]]:
+) -> Generator[tuple[_Job, Outcome | None], None, None]:
     """Take jobs from `waiting` until none is left or a worker dies; those in work then come without an outcome.
 
     Args:

@@ -59,6 +59,7 @@ def test_ucf101_is_read_in_the_official_order_with_its_groups(ucf):
         ("trainlist01.txt", "YoYo/v_YoYo_g08_c02.avi 1\n", "trainlist01.txt:1", "not that of YoYo"),
         ("trainlist01.txt", "\nv_YoYo_g08_c02.avi 2\n", "trainlist01.txt:2", "is not `Class/file.avi 1`"),
         ("trainlist01.txt", "YoYo/v_YoYo_g08_c02.avi\n", "trainlist01.txt:1", "is not"),
+        ("trainlist01.txt", "\u2028\nYoYo/v_YoYo_g08_c02.avi 1\n", "trainlist01.txt:2", "not that of YoYo"),
         ("trainlist01.txt", "YoYo/ 2\n", "trainlist01.txt:1", "is not `Class/file.avi 1`"),
         ("testlist01.txt", "YoYo/../../x.avi\n", "testlist01.txt:1", "leads out"),
         ("testlist01.txt", "/YoYo/v_YoYo_g08_c02.avi\n", "testlist01.txt:1", "leads out"),

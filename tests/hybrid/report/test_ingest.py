@@ -22,6 +22,13 @@ def test_the_picture_and_the_page_are_written_whole_and_need_no_network(demo_cli
     text = page.read_text()
     assert not re.search(r"""(src|href)\s*=\s*["']?(https?:)?//""", text)
     assert f"{100 * found.accumulated.motion_zero:.1f} %" in text
+    assert f"{100 * found.intra_share:.1f} % of the P-frames' area" in text
+
+
+def test_a_file_in_place_of_the_folder_is_refused(demo_clips, tmp_path):
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(BadInputError, match="it is a file"):
+        write_ingest(demo_clips[0], tmp_path / "taken")
 
 
 def test_the_same_clip_gives_the_same_picture(demo_clips):

@@ -36,6 +36,30 @@ def test_bits_and_frames_are_those_of_the_packets(demo_clips):
     total = found.i_bits * len(iframes) + found.p_bits * (len(packets) - len(iframes))
     assert total == pytest.approx(8 * sum(packet.size for packet in packets))
     assert (found.codec, found.width, found.height, found.rate) == ("mpeg4", 320, 240, 30)
+    assert (found.i_frames, found.p_frames) == (len(iframes), len(packets) - len(iframes))
+    assert found.duration == pytest.approx(len(packets) / 30)
+
+
+def test_intra_area_is_what_no_block_with_a_vector_lies_on(demo_clips, tmp_path, clip_frames, encode):
+    odd = encode(tmp_path / "odd.avi", clip_frames[:14, :90, :150], "mpeg4", gop_size=12, max_b_frames=0)
+    for path in (*demo_clips, odd):
+        free = []
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            stream.codec_context.options = {"flags2": "+export_mvs"}
+            for frame in container.decode(stream):
+                if int(frame.pict_type) == 2:
+                    free.append(painted(frame) == 0)
+        assert statistics(path).intra_share == pytest.approx(np.mean(free))
+
+
+def painted(frame):
+    """How many blocks lie on each pixel."""
+    mask = np.zeros((frame.height, frame.width), int)
+    for v in frame.side_data.get("MOTION_VECTORS").to_ndarray():
+        left, top = int(v["dst_x"]) - int(v["w"]) // 2, int(v["dst_y"]) - int(v["h"]) // 2
+        mask[max(top, 0) : top + int(v["h"]), max(left, 0) : left + int(v["w"])] += 1
+    return mask
 
 
 def test_a_video_that_cannot_be_traced_is_refused(tmp_path, clip_frames, encode):

@@ -5,13 +5,18 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import sys
+import threading
 import time
+from fractions import Fraction
+from multiprocessing import get_context
 from pathlib import Path
 
 import av
 import numpy as np
+import psutil
 import pytest
 
 from hybrid.errors import BadInputError
@@ -40,8 +45,7 @@ def test_h264_with_b_frames_becomes_gops_of_exactly_12_without_b_frames(h264, tm
     gops = list(read(target))
     frames = np.concatenate([np.concatenate([gop.iframe[None], gop.reconstruct()]) for gop in gops])
     assert np.array_equal(frames, decode(target))
-    error = np.square(frames.astype(float) - clip_frames[:40]).mean()
-    assert 10 * np.log10(255**2 / error) > 28
+    assert psnr(frames, clip_frames[:40]) > 28
     assert [path.name for path in target.parent.iterdir()] == ["old.avi"]
 
 
@@ -62,6 +66,104 @@ def test_lines_and_width_are_even_and_keep_the_aspect(tmp_path, clip_frames, enc
 def test_the_frame_rate_is_kept(tmp_path, demo_clips):
     transcode(demo_clips[0], tmp_path / "a.avi")
     assert np.allclose(next(read(tmp_path / "a.avi")).times, np.arange(12) / 30, atol=1e-6)
+
+
+def test_a_shipped_clip_keeps_its_frames_and_its_picture(tmp_path, demo_clips, clip_frames, decode):
+    assert transcode(demo_clips[0], tmp_path / "a.avi") == len(clip_frames)
+    again = decode(tmp_path / "a.avi")
+    assert again.shape == clip_frames.shape
+    assert psnr(again, clip_frames) > 30
+
+
+def psnr(a, b):
+    return 10 * np.log10(255**2 / np.square(a.astype(float) - b).mean())
+
+
+def test_the_picture_is_turned_upright(tmp_path, demo_clips, clip_frames, decode):
+    source = tmp_path / "turned.mov"
+    with av.open(str(demo_clips[0])) as clip, av.open(str(source), "w") as container:
+        stream = container.add_stream_from_template(clip.streams.video[0])
+        for packet in clip.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                container.mux(packet)
+    data = bytearray(source.read_bytes())
+    matrix = data.index(b"tkhd") + 4 + 40  # a quarter turn in the track header (ISO 14496-12, 8.3.2)
+    data[matrix : matrix + 36] = struct.pack(">9i", 0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30)
+    source.write_bytes(data)
+    transcode(source, tmp_path / "upright.avi", Format(lines=320, quantiser=2))
+    upright = decode(tmp_path / "upright.avi")
+    assert upright.shape == (len(clip_frames), 320, 240, 3)
+    assert psnr(upright, np.rot90(clip_frames, -1, (1, 2))) > 33
+    with av.open(str(tmp_path / "upright.avi")) as container:
+        assert round(next(container.decode(video=0)).rotation) == 0
+
+
+def test_pixels_that_are_not_square_become_square(tmp_path, clip_frames):
+    source = tmp_path / "wide.mp4"
+    encode_at(source, clip_frames[:13], np.arange(13) * 10, Fraction(1, 300), sample_aspect_ratio=Fraction(4, 3))
+    transcode(source, tmp_path / "wide.avi", Format(lines=120))
+    assert next(read(tmp_path / "wide.avi")).iframe.shape == (120, 214, 3)  # 320 * 4/3 : 240
+
+
+@pytest.mark.parametrize(("name", "codec", "clock"), [("v.mp4", "libx264", 90_000), ("v.webm", "libvpx", 1000)])
+def test_a_varying_rate_becomes_its_mean(tmp_path, clip_frames, name, codec, clock):
+    steps = np.random.default_rng(0).integers(clock // 50, clock // 16, 39)
+    stamps = np.concatenate([[0], np.cumsum(steps)])
+    source = encode_at(tmp_path / name, clip_frames[:40], stamps, Fraction(1, clock))
+    assert transcode(source, tmp_path / "v.avi") == 40
+    times = np.concatenate([gop.times for gop in read(tmp_path / "v.avi")])
+    assert times[-1] == pytest.approx(stamps[-1] / clock, rel=0.02)
+    assert np.allclose(np.diff(times), times[1], atol=1e-6)
+
+
+def test_the_rate_of_ntsc_is_exact_although_webm_rounds_its_time_stamps(tmp_path, clip_frames):
+    stamps = np.rint(np.arange(40) * 1001 / 30).astype(int)
+    source = encode_at(tmp_path / "n.webm", clip_frames[:40], stamps, Fraction(1, 1000), rate=Fraction(30000, 1001))
+    transcode(source, tmp_path / "n.avi")
+    with av.open(str(source)) as a, av.open(str(tmp_path / "n.avi")) as b:
+        assert b.streams.video[0].average_rate == a.streams.video[0].average_rate
+
+
+def encode_at(path, frames, stamps, clock, rate=30, **attributes):
+    """Encode frames at given times, in ticks of `clock` seconds."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libvpx" if path.suffix == ".webm" else "libx264", rate=rate)
+        stream.height, stream.width, stream.pix_fmt = *frames.shape[1:3], "yuv420p"
+        stream.codec_context.time_base = clock
+        for name, value in attributes.items():
+            setattr(stream.codec_context, name, value)
+        for array, stamp in zip(frames, stamps, strict=True):
+            frame = av.VideoFrame.from_ndarray(array, format="rgb24")
+            frame.pts, frame.time_base = int(stamp), clock
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
+@pytest.mark.parametrize("values", [{"lines": 121}, {"lines": 8}, {"gop": 0}, {"quantiser": 1}, {"quantiser": 32}])
+def test_a_format_that_cannot_be_encoded_is_refused(values):
+    with pytest.raises(BadInputError):
+        Format(**values)
+
+
+@pytest.mark.parametrize(
+    ("target", "what"),
+    [
+        ("clip.avi", "the source itself"), ("folder.avi", "is a folder"), ("out.mp4", "AVI"),
+        ("file/out.avi", "cannot be made"),
+    ],
+)  # fmt: skip
+def test_a_target_that_cannot_be_written_is_refused_and_the_source_left_alone(tmp_path, demo_clips, target, what):
+    source = tmp_path / "clip.avi"
+    shutil.copyfile(demo_clips[0], source)
+    (tmp_path / "folder.avi").mkdir()
+    (tmp_path / "file").write_text("")
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(BadInputError, match=what):
+        transcode(source, tmp_path / target)
+    assert source.read_bytes() == demo_clips[0].read_bytes()
+    assert sorted(tmp_path.iterdir()) == before
 
 
 @pytest.mark.parametrize("damage", ["text", "half", "absent"])
@@ -93,11 +195,102 @@ def test_a_folder_is_mirrored_resumed_and_broken_files_are_told(tmp_path, demo_c
     assert again == {"a/one.avi": "skipped", "a/two.avi": "done", "b/three.avi": "skipped", "b/broken.mp4": "failed"}
 
 
+def test_only_a_whole_and_newer_result_of_the_same_settings_is_skipped(tmp_path, demo_clips):
+    source, target = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    for name in ("cut.avi", "foreign.avi", "good.avi", "older.avi"):
+        shutil.copyfile(demo_clips[0], source / name)
+
+    def statuses(form):
+        return {o.source.name: o.status for o in transcode_tree(source, target, 1, form)}
+
+    small = Format(lines=64)
+    assert set(statuses(small).values()) == {"done"}
+    assert set(statuses(small).values()) == {"skipped"}
+    whole = (target / "cut.avi").read_bytes()
+    (target / "cut.avi").write_bytes(whole[: len(whole) * 2 // 3])
+    shutil.copyfile(demo_clips[0], target / "foreign.avi")
+    os.utime(target / "older.avi", (0, 0))
+    expected = {"cut.avi": "done", "foreign.avi": "done", "good.avi": "skipped", "older.avi": "done"}
+    assert statuses(small) == expected
+    assert (target / "cut.avi").read_bytes() == whole
+    assert set(statuses(Format(lines=64, quantiser=9)).values()) == {"done"}
+
+
+@pytest.mark.parametrize(("source", "target"), [("a", "a"), ("a", "a/out"), ("a/in", "a")])
+def test_folders_that_hold_each_other_are_refused(tmp_path, source, target):
+    (tmp_path / source).mkdir(parents=True)
+    with pytest.raises(BadInputError, match="mix"):
+        plan_tree(tmp_path / source, tmp_path / target)
+
+
+def test_a_file_that_kills_its_worker_is_reported_and_the_rest_is_done(tmp_path, demo_clips, encode, clip_frames):
+    source, target, over = tmp_path / "in", tmp_path / "out", threading.Event()
+    source.mkdir()
+    encode(source / "c-deadly.mp4", np.concatenate([clip_frames] * 10), "libx264", {"preset": "ultrafast"})
+    for name in ("a", "b", "d", "e"):
+        shutil.copyfile(demo_clips[0], source / f"{name}.avi")
+
+    def kill_whoever_writes_it():
+        while not over.wait(0.01):
+            for child in psutil.Process().children():
+                try:
+                    if any(".c-deadly." in file.path for file in child.open_files()):
+                        child.kill()
+                except psutil.Error:
+                    continue
+
+    thread = threading.Thread(target=kill_whoever_writes_it)
+    thread.start()
+    try:
+        outcomes = {o.source.stem: (o.status, o.reason) for o in transcode_tree(source, target, 2)}
+    finally:
+        over.set()
+        thread.join()
+    assert outcomes.pop("c-deadly") == ("failed", "a worker process died")
+    assert outcomes == dict.fromkeys("abde", ("done", ""))
+    assert sorted(path.name for path in target.iterdir()) == ["a.avi", "b.avi", "d.avi", "e.avi"]
+
+
+def test_stopping_ends_its_own_workers_only(tmp_path, demo_clips):
+    source = tmp_path / "in"
+    source.mkdir()
+    for name in ("a.avi", "b.avi", "c.avi"):
+        shutil.copyfile(demo_clips[0], source / name)
+    bystander = get_context("spawn").Process(target=time.sleep, args=(600,))
+    bystander.start()
+    try:
+        outcomes = transcode_tree(source, tmp_path / "out", 1)
+        next(outcomes)
+        workers = [c for c in psutil.Process().children() if "spawn_main" in " ".join(c.cmdline())]
+        outcomes.close()
+        assert [w.pid for w in workers if w.is_running() and w.status() != psutil.STATUS_ZOMBIE] == [bystander.pid]
+        assert not list((tmp_path / "out").glob(".*.part"))
+    finally:
+        bystander.kill()
+        bystander.join()
+
+
+def test_workers_that_cannot_start_are_reported_once(tmp_path, demo_clips):
+    """A script without the guard that spawned processes need."""
+    (tmp_path / "in").mkdir()
+    shutil.copyfile(demo_clips[0], tmp_path / "in" / "a.avi")
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from pathlib import Path\nfrom hybrid.video.transcode import transcode_tree\n"
+        f"print(list(transcode_tree(Path({str(tmp_path / 'in')!r}), Path({str(tmp_path / 'out')!r}), 1)))\n"
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=120)
+    assert done.returncode != 0
+    assert "they die before they begin" in done.stderr
+
+
 def test_two_files_that_would_become_one_are_refused(tmp_path):
+    (tmp_path / "in").mkdir()
     for name in ("x.mp4", "x.mov"):
-        (tmp_path / name).write_text("")
+        (tmp_path / "in" / name).write_text("")
     with pytest.raises(BadInputError, match="same file"):
-        plan_tree(tmp_path, tmp_path / "out")
+        plan_tree(tmp_path / "in", tmp_path / "out")
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGKILL"])
