@@ -13,7 +13,7 @@ from hwsim.energy import energy as price
 from hwsim.engine import Counts
 from hwsim.mapping import Mapping
 from hwsim.quantity import Quantity, Range
-from hwsim.timing import Timing, depth, step_times
+from hwsim.timing import Timing, depth
 from hybrid.partition.cost import POTENTIAL_BYTES
 from hybrid.platform import Host, Link
 from hybrid.report import model as report
@@ -176,11 +176,6 @@ def timeline_of(usage: Usage, network: SpikingNetwork, timing: Timing, link: Lin
     add("link", "result to the host", link.time(int(usage.traffic.to_host[-1])).nominal)
     add("ann", "ANN part", _ann_time(usage).nominal / usage.traffic.to_host.shape[0])
     return tuple(spans)
-
-
-def time_usage(chip: Chip, mapping: Mapping, usage: Usage) -> Timing:
-    """Length of every chip step of one video."""
-    return step_times(chip, mapping, usage.counts)
 
 
 def _ann_time(usage: Usage) -> Range:

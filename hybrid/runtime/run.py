@@ -11,6 +11,7 @@ import torch
 
 from ann_part.measure import measure, resolve_device
 from hwsim import engine
+from hwsim.timing import step_times
 from hybrid.bundle import Bundle
 from hybrid.errors import BadInputError
 from hybrid.model.inputs import chip_values
@@ -100,7 +101,7 @@ def _run_video(
         ann_weight_bytes=manifest.host_weight_bytes,
         read_s=read_s,
     )
-    timing = account.time_usage(manifest.chip, mapping, usage)
+    timing = step_times(manifest.chip, mapping, simulated.counts)
     stages = account.stages_of(usage, timing, manifest.link)
     classes = manifest.model.classes
     steps = timing.step.mean(0)
