@@ -10,6 +10,8 @@ from norse.torch.functional.leaky_integrator_box import LIBoxParameters, LIBoxSt
 from torch import Tensor, nn
 
 from hybrid.model.config import StmConfig
+from snn_export.network import ACCUMULATOR_LIMIT
+from snn_export.quantize import WEIGHT_LIMIT
 
 
 def atan_surrogate(x: Tensor, width: float) -> Tensor:
@@ -143,9 +145,24 @@ class ConvLIF(nn.Module):
         weight, keep, threshold = self.conv.weight, self.keep, self.threshold
         if not self.quantised:
             return weight, keep, threshold
-        step = weight.detach().abs().max() / 127
+        step = self._step(weight.detach())
         unit = step * (1 - keep.detach()) * self.unit
-        return _rounded(weight, step), _rounded(keep, torch.tensor(2.0**-12)), _rounded(threshold, unit)
+        whole = _rounded(keep, torch.tensor(2.0**-12))
+        # the factor 1 - keep is folded into the weights before they and keep are rounded
+        gain = ((1 - keep) / (1 - whole)).detach()
+        return _rounded(weight, step) * gain, whole, _rounded(threshold, unit)
+
+    def _step(self, weight: Tensor) -> Tensor:
+        """The real value of one integer weight: int8, and no sum of inputs may reach the accumulator's limit."""
+        low, high = (0.0, 1.0) if self.unit == 1.0 else (-1 / self.unit, 1 / self.unit - 1)
+        step = weight.abs().max() / WEIGHT_LIMIT
+        while True:
+            whole = (weight / step).round().flatten(1)
+            positive, negative = whole.clamp_min(0).sum(1), whole.clamp_max(0).sum(1)
+            reach = torch.maximum(positive * high + negative * low, -positive * low - negative * high).max()
+            if reach < ACCUMULATOR_LIMIT:
+                return step
+            step = step * (reach / (ACCUMULATOR_LIMIT - 1) * (1 + 1e-3))
 
 
 def _rounded(x: Tensor, step: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import lightning
@@ -15,6 +16,8 @@ from hybrid.model.hybrid_model import HybridModel
 from hybrid.model.stm import ConvLIF
 from hybrid.training.dataset import seed_of
 
+WARM_UP = 0.3
+"""Share of the steps in which the learning rate rises."""
 Batch = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
@@ -33,8 +36,7 @@ class TrainingModule(lightning.LightningModule):
         return torch.as_tensor(logits.reshape(batch, -1, logits.shape[-1]).mean(1))
 
     def on_train_epoch_start(self) -> None:
-        """Seed each epoch by itself, so that a resumed training draws what an unbroken one draws."""
-        torch.manual_seed(seed_of(self.seed, self.current_epoch))
+        """Turn to the quantised form of the spiking layers when it is time."""
         quantised = self.current_epoch >= self.config.quantised_from * self.config.epochs
         for module in self.model.modules():
             if isinstance(module, ConvLIF):
@@ -52,6 +54,8 @@ class TrainingModule(lightning.LightningModule):
         Raises:
             HybridError: where the loss is not finite.
         """
+        # every step is seeded by itself, so that a resumed training draws what an unbroken one draws
+        torch.manual_seed(seed_of(self.seed, self.current_epoch, step))
         *clips, labels = batch
         targets = F.one_hot(labels, len(self.model.config.classes)).to(clips[0].dtype)
         if self.config.mixup:
@@ -75,7 +79,7 @@ class TrainingModule(lightning.LightningModule):
         self.log("accuracy", self.accuracy)
 
     def configure_optimizers(self) -> Any:
-        """AdamW with a cosine schedule over the epochs; leak, threshold and norms are not decayed."""
+        """AdamW with a warm-up and a cosine over the steps; leak, threshold and norms are not decayed."""
         decayed = [p for p in self.parameters() if p.ndim > 1]
         others = [p for p in self.parameters() if p.ndim <= 1]
         groups = [
@@ -83,11 +87,18 @@ class TrainingModule(lightning.LightningModule):
             {"params": others, "weight_decay": 0.0},
         ]
         optimizer = torch.optim.AdamW(groups, lr=self.config.learning_rate)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, self.config.learning_rate, total_steps=int(self.trainer.estimated_stepping_batches)
-        )
+        steps = int(self.trainer.estimated_stepping_batches)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _share_of_peak(step, steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _not_finite(self) -> str:
         names = [name for name, p in self.model.named_parameters() if not bool(torch.isfinite(p).all())]
         return f"; the weights of {names[0]} are not finite either" if names else "; all weights are finite"
+
+
+def _share_of_peak(step: int, steps: int) -> float:
+    """The learning rate as a share of its peak: a linear rise, then half a cosine."""
+    warm = WARM_UP * steps
+    if step < warm:
+        return 0.04 + 0.96 * step / warm
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warm) / (steps - warm))))

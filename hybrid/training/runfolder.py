@@ -6,6 +6,7 @@ import hashlib
 import json
 import pickle
 import shutil
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,8 +69,13 @@ class RunFolder:
 
     def saver(self) -> ModelCheckpoint:
         """The callback that keeps the state after every epoch; Lightning writes it aside and renames it."""
+        warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
         return ModelCheckpoint(
-            self.path / "state", Path(STATE).stem, every_n_epochs=1, save_on_train_epoch_end=True, enable_version_counter=False
+            self.path / "state",
+            Path(STATE).stem,
+            every_n_epochs=1,
+            save_on_train_epoch_end=True,
+            enable_version_counter=False,
         )
 
     def keep_last_good(self, config: ModelConfig) -> str:
