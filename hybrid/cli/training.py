@@ -28,6 +28,7 @@ def train(
     config: str = typer.Option("tiny", help="A shipped config (tiny, base, large), or a TOML file."),
     changes: list[str] = typer.Option([], "--set", help="Change a key of the config: stm.kind=none. Repeatable."),
     to: Path = typer.Option(Path("runs/model.safetensors"), "--out", help="The checkpoint to write."),
+    initial: Path | None = typer.Option(None, "--from", help="Checkpoint of the same config to start from."),
     layout: str = LAYOUT,
     annotations: Path | None = ANNOTATIONS,
     split: int = SPLIT,
@@ -47,6 +48,7 @@ def train(
 
     Example: [bold]hybrid train clips --config tiny --set stm.kind=none --out model.safetensors[/bold]
     """
+    from hybrid.model.checkpoint import load_checkpoint
     from hybrid.model.config import load_config
     from hybrid.training.splits import check_labels
     from hybrid.training.splits import split as divide
@@ -57,10 +59,13 @@ def train(
     dataset = _load(data, layout, annotations, split, missing)
     check_labels(dataset, loaded.classes)
     words = ["hybrid train DATA", f"--config {Path(config).name}", *(f"--set {x!r}" for x in changes)]
+    start = load_checkpoint(initial) if initial is not None else None
+    words += [f"--from {start.sha256[:12]}"] if start is not None else []
     command = " ".join([*words, f"--held-out {held_out}", f"--seed {seed}"])
     with progress() as tell:
         result = fit(
             divide(dataset, held_out), loaded, to, seed=seed, command=command, cache=cache,
+            initial=start.model if start is not None else None,
             hardware=Hardware(accelerator, devices, strategy, precision, workers),
             on_load=lambda done, total: tell("read the clips", done, total),
             on_epoch=lambda done, loss: tell(f"train (loss {loss:.3f})", done, loaded.training.epochs),
@@ -71,6 +76,23 @@ def train(
         out.print(f"top-1 {result.accuracy:.1%} on {result.held_out_clips} held-out clips")
     out.print(f"trained on {result.train_clips} clips; {result.compute_share:.0%} of the time in compute")
     out.print(f"checkpoint: {to}\nlogs: {to.with_suffix('.train') / 'logs'}", soft_wrap=True)
+
+
+@app.command()
+def synthesize(
+    to: Path = typer.Argument(help="Folder to write: one sub-folder per action."),
+    clips: int = typer.Option(100, min=1, help="Clips of each action."),
+    seed: int = typer.Option(0, min=0, help="Seed of everything random."),
+) -> None:
+    """Draw clips to pretrain on: figures that jump, run, sit, stand, turn and walk, encoded as real MPEG-4.
+
+    Example: [bold]hybrid synthesize synthetic --clips 100 && hybrid train synthetic --out pretrained.safetensors[/bold]
+    """
+    from hybrid.training.synthetic import write_clips
+
+    with progress() as tell:
+        write_clips(to, clips, seed, lambda done, total: tell("draw and encode", done, total))
+    out.print(f"clips: {to}", soft_wrap=True)
 
 
 @app.command()

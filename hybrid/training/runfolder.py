@@ -38,7 +38,7 @@ class RunFolder:
     epochs_done: int
 
     @classmethod
-    def open(cls, out: Path, config: ModelConfig, seed: int, clips: tuple[Clips, Clips]) -> RunFolder:
+    def open(cls, out: Path, config: ModelConfig, seed: int, clips: tuple[Clips, Clips], command: str) -> RunFolder:
         """Begin, or find where an earlier call with the same settings was stopped.
 
         Raises:
@@ -46,6 +46,7 @@ class RunFolder:
         """
         path = out.with_suffix(".train")
         settings = {"config": config.model_dump(mode="json"), "seed": seed, "clips": _digest(clips)}
+        settings |= {"command": command}
         text = json.dumps(settings, indent=1, sort_keys=True)
         state = path / STATE
         if not state.exists():

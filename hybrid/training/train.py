@@ -70,6 +70,7 @@ def train(
     *,
     seed: int,
     command: str,
+    initial: HybridModel | None = None,
     hardware: Hardware | None = None,
     cache: Path | None = None,
     on_load: Callable[[int, int], None] = lambda done, total: None,
@@ -86,23 +87,27 @@ def train(
         out: the checkpoint to write.
         seed: of everything random.
         command: written into the checkpoint, to do it again.
+        initial: start from its weights; where the classes differ, but for the head's.
         hardware: where to train.
         cache: folder for prepared clips, so that the next run need not read them again.
         on_load: told how many clips of how many are read.
         on_epoch: told how many epochs are done, and the loss of the last step.
 
     Raises:
-        BadInputError: for a clip that cannot be used, or a run folder of another training.
+        BadInputError: for a clip that cannot be used, a run folder of another training, or weights of another
+            config to start from.
         HybridError: for a loss that is not finite; the last good epoch is kept as a checkpoint.
     """
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     lightning.seed_everything(seed, verbose=False)
     if not clips[0]:
         raise BadInputError("training clips", "there are none", "hold out less")
-    folder = RunFolder.open(out, config, seed, clips)
+    folder = RunFolder.open(out, config, seed, clips, command)
     to_train, to_measure = _loaders(clips, config, seed, cache, hardware or Hardware(), on_load)
     module = TrainingModule(HybridModel(config), seed)
-    if not folder.epochs_done:
+    if initial is not None:
+        _take_weights(module.model, initial)
+    elif not folder.epochs_done:
         scale_to_firing_rate(module.model, *(x.flatten(0, 1) for x in next(iter(to_train))[:3]))
     progress = Progress(on_epoch)
     trainer = _trainer(config, folder, hardware or Hardware(), progress)
@@ -117,6 +122,21 @@ def train(
         save_checkpoint(module.model, out, _notes(clips, seed, command, accuracy))
         folder.finish()
     return TrainingResult(accuracy, len(clips[0]), len(clips[1]), folder.epochs_done, progress.compute_share)
+
+
+def _take_weights(model: HybridModel, initial: HybridModel) -> None:
+    weights, own = initial.state_dict(), model.state_dict()
+    if initial.config.classes != model.config.classes:
+        weights = {name: x for name, x in weights.items() if not name.startswith("head.")}
+        weights |= {name: x for name, x in own.items() if name.startswith("head.")}
+    wrong = sorted(
+        name for name in weights.keys() | own.keys()
+        if name not in weights or name not in own or weights[name].shape != own[name].shape
+    )  # fmt: skip
+    if wrong:
+        what = f"its weights are those of another config ({initial.config.name}): {wrong[0]} does not fit"
+        raise BadInputError("the checkpoint to start from", what, "train with its config, or start anew")
+    model.load_state_dict(weights)
 
 
 def _loaders(
