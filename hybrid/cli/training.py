@@ -143,6 +143,23 @@ def evaluate(
         out.print(f"picture: {picture}", soft_wrap=True)
 
 
+@app.command()
+def figures(
+    checkpoint: Path = typer.Argument(help="Checkpoint that `hybrid train` wrote."),
+    videos: list[Path] = typer.Argument(help="Clips; the feature maps are those of the first."),
+    to: Path = typer.Option(Path("runs/figures"), "--out", help="Folder for the pictures."),
+) -> None:
+    """Draw the paper's Fig. 1, t-SNE of RGB frames and of P-frames, and Fig. 5, feature maps over the clip.
+
+    Example: [bold]hybrid figures model.safetensors walk_left.avi walk_right.avi --out runs/figures[/bold]
+    """
+    from hybrid.model.checkpoint import load_checkpoint
+    from hybrid.report.features import write_figures
+
+    for path in write_figures(load_checkpoint(checkpoint).model, videos, to):
+        out.print(f"picture: {path}", soft_wrap=True)
+
+
 def _load(data: Path, layout: str, annotations: Path | None, split: int, missing: str) -> DataSet:
     from hybrid.datasets.layouts import load_data
 
