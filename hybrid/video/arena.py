@@ -12,6 +12,7 @@ import threading
 import numpy as np
 
 from hybrid.video.gop import Array
+from hybrid.video.lanes import LINE
 
 _OWN_REFERENCES = 3
 """What `sys.getrefcount` sees of a buffer that nobody uses: the list, the loop variable and its own argument."""
@@ -29,21 +30,27 @@ class Arena:
         self._spare, self._lock = spare, threading.Lock()
 
     def take(self, size: int) -> Array:
-        """An uninitialised buffer of at least `size` values, all its own for as long as a view of it lives."""
+        """`size` uninitialised values from the beginning of a cache line, its own for as long as a view of it lives."""
         with self._lock:
             free = 0
             for i in reversed(range(len(self._buffers))):
                 buffer = self._buffers[i]
                 if sys.getrefcount(buffer) > _OWN_REFERENCES:
                     continue
-                if size <= len(buffer) <= 4 * size:
-                    return buffer
+                if size + LINE <= len(buffer) <= 4 * size + LINE:
+                    return _aligned(buffer, size)
                 free += 1
                 if free > self._spare:
                     del self._buffers[i]
-            fresh: Array = np.empty(size, np.int16)
+            fresh: Array = np.empty(size + LINE, np.int16)
             self._buffers.append(fresh)
-            return fresh
+            return _aligned(fresh, size)
+
+
+def _aligned(buffer: Array, size: int) -> Array:
+    """`size` values of it, from the beginning of a cache line."""
+    start = -buffer.ctypes.data % LINE // buffer.itemsize
+    return buffer[start : start + size]
 
 
 SHARED = Arena(spare=2)

@@ -10,11 +10,9 @@ from pathlib import Path
 from typing import IO, Any
 
 import av
-from av.video.reformatter import VideoReformatter
 
 from hybrid.errors import BadInputError
-from hybrid.video.arena import Arena
-from hybrid.video.builder import GopBuilder, vectors_of
+from hybrid.video.builder import GopBuilder, Workspace, vectors_of
 from hybrid.video.codecs import TRANSCODE, traceability
 from hybrid.video.follow import Following
 from hybrid.video.gop import Gop
@@ -216,10 +214,9 @@ class _Reader:
 
     def __init__(self, source: Source, container: Any, stream: Any, options: ReadOptions) -> None:
         self._source, self._container, self._stream, self._options = source, container, stream, options
-        self._reformatter, self._arena = VideoReformatter(), Arena(spare=1)
         context = stream.codec_context
         self._exact = traceability(context.name, context.extradata).exact
-        self._shape: tuple[int, int] | None = None
+        self._workspace: Workspace | None = None
         self._lost = 0
 
     def gops(self) -> Iterator[Gop]:
@@ -289,24 +286,19 @@ class _Reader:
 
     def _begin(self, frame: Any, number: int) -> GopBuilder:
         shape = (int(frame.height), int(frame.width))
-        if self._shape not in (None, shape):
+        if self._workspace is None:
+            self._workspace = Workspace(shape)
+        elif self._workspace.shape != shape:
             raise BadInputError(
                 _name(self._source),
-                f"the picture size changes from {self._shape} to {shape} at GOP {number}",
+                f"the picture size changes from {self._workspace.shape} to {shape} at GOP {number}",
                 f"re-encode it: {TRANSCODE} {_name(self._source)} OUT.avi",
             )
-        self._shape = shape
         options, exact = self._options, self._exact and not frame.interlaced_frame
         if not exact and not options.approximate:
             raise _untraceable(self._source, "it is interlaced, whose vectors refer to fields")
         return GopBuilder(
-            frame,
-            number,
-            self._reformatter,
-            self._arena,
-            accumulate=options.accumulate,
-            subpel=options.subpel,
-            exact=exact,
+            frame, number, self._workspace, accumulate=options.accumulate, subpel=options.subpel, exact=exact
         )
 
     def _add(self, builder: GopBuilder, frame: Any) -> None:
