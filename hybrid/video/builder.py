@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from av.sidedata.motionvectors import MotionVectors
 from av.video.reformatter import VideoReformatter
 
 from hybrid.video.accumulate import VECTOR, advance, advance_subpel
@@ -19,8 +20,10 @@ FIRST_CAPACITY = 11
 
 def vectors_of(frame: Any) -> Array:
     """The motion vectors of a decoded frame as an array of type `VECTOR`; empty where all blocks are intra."""
-    side_data = frame.side_data.get("MOTION_VECTORS")
-    return NO_VECTORS if side_data is None else np.frombuffer(side_data, VECTOR)
+    for side_data in frame.side_data:
+        if isinstance(side_data, MotionVectors):
+            return np.frombuffer(memoryview(side_data), VECTOR)
+    return NO_VECTORS
 
 
 class Workspace:

@@ -234,8 +234,8 @@ class _Reader:
                 builder = None
             if kind == I_FRAME:
                 builder, number = self._begin(frame, number), number + 1
-            elif frame is not None and builder is not None:
-                self._add(builder, frame)
+            elif kind is not None and builder is not None:
+                self._add(builder, frame, kind)
         if builder is not None:
             yield builder.finish()
         if self._lost:
@@ -256,7 +256,7 @@ class _Reader:
             elif kind == I_FRAME:
                 break
             else:
-                self._add(builder, frame)
+                self._add(builder, frame, kind)
             if builder.steps == steps:
                 break
         return None if builder is None else builder.finish()
@@ -301,13 +301,13 @@ class _Reader:
             frame, number, self._workspace, accumulate=options.accumulate, subpel=options.subpel, exact=exact
         )
 
-    def _add(self, builder: GopBuilder, frame: Any) -> None:
+    def _add(self, builder: GopBuilder, frame: Any, kind: int) -> None:
         if self._options.max_steps is not None and builder.steps >= self._options.max_steps:
             return
         if (frame.height, frame.width) != builder.shape:
             raise _broken(self._source, f"the picture size changes inside GOP {builder.index}")
         vectors = vectors_of(frame)
-        if int(frame.pict_type) == B_FRAME:
+        if kind == B_FRAME:
             if not self._options.approximate:
                 raise _untraceable(self._source, "it has B-frames, whose vectors also point forward")
             builder.exact = False
