@@ -22,7 +22,8 @@ import pytest
 from hybrid.errors import BadInputError
 from hybrid.video import read
 from hybrid.video.reader import index
-from hybrid.video.transcode import Format, plan_tree, transcode, transcode_tree
+from hybrid.video.transcode import Format, transcode
+from hybrid.video.transcode_tree import plan_tree, transcode_tree
 
 
 @pytest.fixture
@@ -277,7 +278,7 @@ def test_workers_that_cannot_start_are_reported_once(tmp_path, demo_clips):
     shutil.copyfile(demo_clips[0], tmp_path / "in" / "a.avi")
     script = tmp_path / "script.py"
     script.write_text(
-        "from pathlib import Path\nfrom hybrid.video.transcode import transcode_tree\n"
+        "from pathlib import Path\nfrom hybrid.video.transcode_tree import transcode_tree\n"
         f"print(list(transcode_tree(Path({str(tmp_path / 'in')!r}), Path({str(tmp_path / 'out')!r}), 1)))\n"
     )
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=120)
