@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,7 +83,7 @@ def read(
     """
     options = ReadOptions(accumulate, subpel, approximate, strict, max_steps)
     with open_video(source, approximate=approximate) as (container, stream):
-        yield from _Reader(source, container, stream, options).gops()
+        yield from GopReader(source, container, stream, options).gops()
 
 
 def index(path: str | Path, *, approximate: bool = False) -> tuple[GopEntry, ...]:
@@ -128,7 +128,7 @@ def sample(
                 f"use a clip of at least {steps + 1} frames, encoded with a GOP of {steps + 1}",
             )
         chosen = [whole[int((i + 0.5) * len(whole) / segments)] for i in range(segments)]
-        reader = _Reader(path, container, stream, options)
+        reader = GopReader(path, container, stream, options)
         for entry in dict.fromkeys(chosen):
             container.seek(entry.pts, stream=stream)
             gop = reader.gop_at(entry)
@@ -209,8 +209,8 @@ def _packets(path: Path, container: Any, stream: Any) -> Iterator[tuple[int, boo
         raise _broken(path, f"it ends after {count} of {stream.frames} declared frames")
 
 
-class _Reader:
-    """Decodes one video and cuts it into GOPs."""
+class GopReader:
+    """Decodes one opened video and cuts it into GOPs; see `read`."""
 
     def __init__(self, source: Source, container: Any, stream: Any, options: ReadOptions) -> None:
         self._source, self._container, self._stream, self._options = source, container, stream, options
@@ -219,11 +219,11 @@ class _Reader:
         self._workspace: Workspace | None = None
         self._lost = 0
 
-    def gops(self) -> Iterator[Gop]:
-        """Every GOP from here to the end."""
+    def gops(self, frames: Iterable[Any] | None = None) -> Iterator[Gop]:
+        """Every GOP from here to the end, or of what `frames` gave elsewhere."""
         builder: GopBuilder | None = None
         number = 0
-        for frame in self._frames():
+        for frame in self.frames() if frames is None else frames:
             kind = None if frame is None else int(frame.pict_type)
             if frame is None or kind == I_FRAME:
                 if builder is not None:
@@ -245,7 +245,7 @@ class _Reader:
         """The GOP of an index entry, after a seek to it; None where it is not there."""
         builder: GopBuilder | None = None
         steps = self._options.max_steps
-        for frame in self._frames():
+        for frame in self.frames():
             if frame is None or (builder is None and frame.pts is not None and frame.pts < entry.pts):
                 continue
             kind = int(frame.pict_type)
@@ -261,9 +261,9 @@ class _Reader:
                 break
         return None if builder is None else builder.finish()
 
-    def _frames(self) -> Iterator[Any]:
-        """Decoded frames; None where data were damaged and what follows has lost its reference."""
-        for packet in self._container.demux(self._stream):
+    def frames(self, packets: Iterable[Any] | None = None) -> Iterator[Any]:
+        """Frames decoded from here to the end; None where data were damaged and what follows has lost its reference."""
+        for packet in self._container.demux(self._stream) if packets is None else packets:
             if packet.is_corrupt and packet.size:
                 if self._options.strict:
                     raise _broken(self._source, "it is cut off in the middle of a frame")
