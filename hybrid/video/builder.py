@@ -54,8 +54,8 @@ class Workspace:
         return pixels.reshape(-1, plane.line_size)
 
     def picture(self, pixels: Array) -> Array:
-        """uint8 [H, W, 3], a copy of what `rgb` gave."""
-        return pixels[:, : 3 * self.shape[1]].reshape(*self.shape, 3).copy()
+        """uint8 [H, W, 3] of what `rgb` gave: itself where its rows follow each other, else a copy."""
+        return np.ascontiguousarray(pixels[:, : 3 * self.shape[1]]).reshape(*self.shape, 3)
 
 
 class GopBuilder:
@@ -95,8 +95,8 @@ class GopBuilder:
 
     def finish(self) -> Gop:
         """The GOP so far, upright."""
-        t, tick = self.steps, self._time_base
-        times = [float("nan") if x is None else x * tick.numerator / tick.denominator for x in self._stamps]
+        t, up, down = self.steps, self._time_base.numerator, self._time_base.denominator
+        times = [float("nan") if x is None else x * up / down for x in self._stamps]
         motion, scale = (self._motion, 1) if self._fine is None else (self._fine, SUBPEL_SCALE)
         gop = Gop(
             self._iframe, motion[:t], self._residual[:t], np.array(times), self.index, self._accumulate, scale,
