@@ -112,4 +112,4 @@ def _integers(layer: FloatConvLIF, source: tuple[int, ...], scale: float, vth: i
     keep = np.array([round(layer.keep * 2**DECAY_BITS)], np.int32)
     neuron = LIF(keep, np.array([vth], np.int32), layer.reset, layer.readout)
     connections = (Connection(layer.source, synapse),)
-    return Layer(layer.name, synapse.output_shape(source), connections, neuron, unit)
+    return Layer(layer.name, synapse.output_shape(source), connections, neuron, np.array([unit]))

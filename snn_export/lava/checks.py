@@ -15,6 +15,8 @@ from snn_export.network import (
     Reset,
     SpikingNetwork,
     accumulator_interval,
+    source_intervals,
+    weighted,
 )
 
 CURRENT_LIMIT = 2**23
@@ -53,11 +55,12 @@ def no_bias(network: SpikingNetwork) -> Iterator[str]:
 
 def bounded_current(network: SpikingNetwork) -> Iterator[str]:
     """A stock LIF wraps its synaptic current at 24 bits: the current memory must stay below 2^23."""
-    intervals = {port.name: port.interval for port in network.inputs}
-    intervals |= {layer.name: (0, 1) for layer in network.layers}
+    if not network.fixed:
+        return
+    intervals = source_intervals(network)
     for layer in network.layers:
         low, high = accumulator_interval(layer, intervals)
-        forget = 2**DECAY_BITS - layer.neuron.ukeep
+        forget = 2**DECAY_BITS - int(layer.neuron.ukeep)
         # |u| <= |u| ukeep / 2^12 + (|a| << 6) has its fixed point at (|a| << 6) 2^12 / (2^12 - ukeep)
         reach = max(-low, high) << (STATE_SHIFT + DECAY_BITS)
         if layer.neuron.ukeep and reach >= CURRENT_LIMIT * forget:
@@ -68,7 +71,7 @@ def geometry_fits(network: SpikingNetwork) -> Iterator[str]:
     """A stock Conv holds kernel size, stride, padding, dilation and groups in 8 bits: at most 127."""
     for layer in network.layers:
         for i, connection in enumerate(layer.connections):
-            synapse = connection.synapse
+            synapse = weighted(connection.synapse, network.shapes[connection.source])
             if not isinstance(synapse, Conv2d):
                 continue
             pairs = (synapse.weight.shape[2:], synapse.stride, synapse.padding, synapse.dilation)

@@ -21,7 +21,7 @@ def build(network: SpikingNetwork, folder: Path, gops: int, steps: int) -> tuple
     clock = Clock(folder / job.PROGRESS)
     shapes = network.shapes
     outs: dict[str, Any] = {
-        port.name: Source(job.input_path(folder, i), port.shape).s_out for i, port in enumerate(network.inputs)
+        port.name: Source(job.input_path(folder, i), port.shape, steps).s_out for i, port in enumerate(network.inputs)
     }
     for i, layer in enumerate(network.layers):
         first, *others = layer.connections

@@ -34,7 +34,7 @@ def write(
     for i, layer in enumerate(network.layers):
         shape = (gops, steps, *layer.shape)
         _reserve(spikes_path(folder, i), np.uint8, shape)
-        _reserve(potentials_path(folder, i), np.int32, shape)
+        _reserve(potentials_path(folder, i), np.int32 if network.fixed else np.float64, shape)
     _reserve(folder / PROGRESS, np.int64, (2,))
     _reserve(folder / SATURATIONS, np.int64, (len(network.layers),))
 
@@ -73,7 +73,7 @@ def spikes_path(folder: Path, layer: int) -> Path:
 
 
 def potentials_path(folder: Path, layer: int) -> Path:
-    """Where the potentials of the layer of that index are recorded, int32 [G, T, *shape]."""
+    """Where the potentials of the layer of that index are recorded, int32 or float64 [G, T, *shape]."""
     return folder / f"potentials-{layer}.npy"
 
 
@@ -82,29 +82,37 @@ def reopen(path: Path) -> IntArray:
     return np.asanyarray(np.load(path, mmap_mode="r+", allow_pickle=False))
 
 
+def step_of(at: int, length: int, values: IntArray) -> tuple[int, int] | None:
+    """GOP and step in `values` [G, T, ...] of the Lava step `at`, of `length` per GOP; None outside the run."""
+    gop, step = divmod(at, length)
+    return (gop, step) if 0 <= gop < values.shape[0] and step < values.shape[1] else None
+
+
 class Recorder:
     """Writes the state of one layer, step by step, into the files reserved for it.
 
     Args:
         folder: the folder of the run.
         layer: index of the layer.
+        length: Lava steps per GOP; those that are more than the GOP has are idle.
     """
 
-    def __init__(self, folder: Path, layer: int) -> None:
-        spikes = reopen(spikes_path(folder, layer))
-        potentials = reopen(potentials_path(folder, layer))
-        self._spikes = spikes.reshape(-1, *spikes.shape[2:])
-        self._potentials = potentials.reshape(-1, *potentials.shape[2:])
+    def __init__(self, folder: Path, layer: int, length: int) -> None:
+        self._spikes = reopen(spikes_path(folder, layer))
+        self._potentials = reopen(potentials_path(folder, layer))
+        self._length = length
 
     def spikes(self, at: int, values: IntArray) -> None:
-        """Record spikes [*shape] at step `at`, counted over all GOPs; steps outside the run are dropped."""
-        if 0 <= at < len(self._spikes):
-            self._spikes[at] = values
+        """Record spikes [*shape] at Lava step `at`, counted from 0; steps outside the run are dropped."""
+        place = step_of(at, self._length, self._spikes)
+        if place is not None:
+            self._spikes[place] = values
 
     def potentials(self, at: int, values: IntArray) -> None:
-        """Record potentials [*shape] at step `at`, as `spikes` does."""
-        if 0 <= at < len(self._potentials):
-            self._potentials[at] = values
+        """Record potentials [*shape] at Lava step `at`, as `spikes` does."""
+        place = step_of(at, self._length, self._potentials)
+        if place is not None:
+            self._potentials[place] = values
 
 
 def _reserve(path: Path, dtype: type, shape: tuple[int, ...]) -> None:

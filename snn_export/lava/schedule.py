@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from snn_export.network import SpikingNetwork
 
 
@@ -31,6 +33,16 @@ def schedule(network: SpikingNetwork) -> tuple[dict[str, int], tuple[str, ...]]:
         if delays[target] != delays[source] + 1
     )
     return delays, conflicts
+
+
+def gop_length(network: SpikingNetwork, steps: int) -> int:
+    """Lava steps that a GOP of `steps` takes where state can be reset only at fixed distances.
+
+    A multiple of every reset interval, so that the resets between GOPs fall on the same grid as those within:
+    the rest of the steps is idle.
+    """
+    every = math.lcm(*(x.neuron.reset_interval for x in network.layers if 0 < x.neuron.reset_interval < steps))
+    return -(-steps // every) * every
 
 
 def _spread(start: str, edges: list[tuple[str, str]]) -> dict[str, int]:

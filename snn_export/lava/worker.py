@@ -55,7 +55,8 @@ def run(folder: Path) -> None:
     progress = job.reopen(folder / job.PROGRESS)
     progress[1] = total
     clock.create_runtime(
-        run_cfg=Loihi2SimCfg(select_tag="fixed_pt"), compile_config={"pypy_channel_size": CHANNEL_SIZE}
+        run_cfg=Loihi2SimCfg(select_tag="fixed_pt" if network.fixed else "floating_pt"),
+        compile_config={"pypy_channel_size": CHANNEL_SIZE},
     )
     children, guardian = multiprocessing.active_children(), os.getppid()
     # not blocking: Lava itself would wait for ever for a process that has died

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from snn_export import lava, reference
 from snn_export.compare import first_difference
 from snn_export.lava import kernels
+from snn_export.lava.population import FixedPopulation
 from snn_export.network import LIF, Connection, Conv2d, InputPort, Layer, Reset, SpikingNetwork
 
 needs_lava = pytest.mark.skipif(lava.available() is not None, reason=str(lava.available()))
@@ -34,15 +35,17 @@ def test_the_arithmetic_of_the_fused_process_equals_the_reference(cases, data, b
     shapes = network.shapes
     with mock.patch.object(kernels, "BAND_BYTES", band):
         synapses = {
-            layer.name: [(c.source, kernels.accumulate(c.synapse, shapes[c.source])) for c in layer.connections]
+            layer.name: [
+                (c.source, kernels.accumulate(c.synapse, shapes[c.source], np.float32)) for c in layer.connections
+            ]
             for layer in network.layers
         }
-    populations = {layer.name: kernels.Population(layer) for layer in network.layers}
+    populations = {layer.name: FixedPopulation(layer) for layer in network.layers}
     gops, steps = next(iter(inputs.values())).shape[:2]
     for g, t in np.ndindex(gops, steps):
         values = {name: array[g, t] for name, array in inputs.items()}
         for name, population in populations.items():
-            if t == 0:
+            if network.layer(name).neuron.clears_before(t):
                 population.clear()
             a = sum(kernel(values[source]).astype(np.int32) for source, kernel in synapses[name])
             values[name] = population.step(a)

@@ -34,7 +34,7 @@ class Clock(AbstractProcess):
 
 @implements(proc=Clock, protocol=LoihiProtocol)
 @requires(CPU)
-@tag("fixed_pt")
+@tag("fixed_pt", "floating_pt")
 class PyClockModel(PyLoihiProcessModel):
     """Process model of Clock."""
 

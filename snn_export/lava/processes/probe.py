@@ -25,11 +25,12 @@ class Probe(AbstractProcess):
         folder: the folder of the run.
         layer: index of the layer.
         shape: shape of the population in Lava, (W, H, C) or (N,).
+        length: Lava steps per GOP.
         delay: the layer integrates step t of its input at Lava step t + delay.
     """
 
-    def __init__(self, folder: Path, layer: int, shape: tuple[int, ...], delay: int) -> None:
-        super().__init__(folder=folder, layer=layer, delay=delay)
+    def __init__(self, folder: Path, layer: int, shape: tuple[int, ...], length: int, delay: int) -> None:
+        super().__init__(folder=folder, layer=layer, length=length, delay=delay)
         self.s_in = InPort(shape=shape)
         self.v = RefPort(shape=shape)
         self.done = OutPort(shape=(1,))
@@ -39,7 +40,7 @@ class Probe(AbstractProcess):
 @requires(CPU)
 @tag("fixed_pt")
 class PyProbeModel(PyLoihiProcessModel):
-    """Process model of Probe."""
+    """Process model of Probe for integers."""
 
     s_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32)
     v: PyRefPort = LavaPyType(PyRefPort.VEC_DENSE, np.int32)
@@ -47,7 +48,7 @@ class PyProbeModel(PyLoihiProcessModel):
 
     def __init__(self, proc_params: Any) -> None:
         super().__init__(proc_params)
-        self.recorder = Recorder(proc_params["folder"], proc_params["layer"])
+        self.recorder = Recorder(proc_params["folder"], proc_params["layer"], proc_params["length"])
         self.delay = proc_params["delay"]
         self.token = np.ones(1, np.int32)
 
@@ -63,3 +64,13 @@ class PyProbeModel(PyLoihiProcessModel):
     def run_post_mgmt(self) -> None:
         """Record the potentials after this step's reset."""
         self.recorder.potentials(self.time_step - 1 - self.delay, self.v.read().T)
+
+
+@implements(proc=Probe, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("floating_pt")
+class PyProbeModelFloat(PyProbeModel):
+    """Process model of Probe for real numbers."""
+
+    s_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.float64)
+    v: PyRefPort = LavaPyType(PyRefPort.VEC_DENSE, np.float64)
