@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
+from safetensors.numpy import load, save
 
 from snn_export.network import (
     LIF,
@@ -80,6 +80,13 @@ class _Network(_Record):
 
 def write(network: SpikingNetwork, folder: Path) -> None:
     """Write both files into an existing folder; equal networks give equal bytes."""
+    structure, arrays = dumps(network)
+    (folder / STRUCTURE).write_text(structure)
+    (folder / ARRAYS).write_bytes(arrays)
+
+
+def dumps(network: SpikingNetwork) -> tuple[str, bytes]:
+    """The contents of both files, structure and arrays."""
     arrays: dict[str, IntArray] = {}
     layers = []
     for layer in network.layers:
@@ -100,8 +107,8 @@ def write(network: SpikingNetwork, folder: Path) -> None:
         )  # fmt: skip
     inputs = tuple(_Input(name=p.name, shape=p.shape, bits=p.bits, scale=p.scale) for p in network.inputs)
     record = _Network(arithmetic=network.arithmetic, inputs=inputs, layers=tuple(layers))
-    (folder / STRUCTURE).write_text(json.dumps(record.model_dump(mode="json"), indent=1, sort_keys=True) + "\n")
-    (folder / ARRAYS).write_bytes(save({name: np.ascontiguousarray(x) for name, x in arrays.items()}))
+    structure = json.dumps(record.model_dump(mode="json"), indent=1, sort_keys=True) + "\n"
+    return structure, save({name: np.ascontiguousarray(x) for name, x in arrays.items()})
 
 
 def read(folder: Path) -> SpikingNetwork:
@@ -111,29 +118,37 @@ def read(folder: Path) -> SpikingNetwork:
         NetworkError: where a file is missing, malformed, or breaks the contract.
     """
     try:
-        data = json.loads((folder / STRUCTURE).read_bytes())
-        arrays = load_file(folder / ARRAYS)
-        record = _Network.model_validate_json(json.dumps(_upgrade(data, arrays, folder / STRUCTURE)))
+        structure, packed = (folder / STRUCTURE).read_bytes(), (folder / ARRAYS).read_bytes()
+    except OSError as error:
+        raise NetworkError(str(folder), f"not a spiking network: {error}", AGAIN) from error
+    return loads(structure, packed, str(folder))
+
+
+def loads(structure: str | bytes, packed: bytes, where: str) -> SpikingNetwork:
+    """A network from what `dumps` gave; `where` is the place to name in an error, which is as in `read`."""
+    try:
+        data, arrays = json.loads(structure), load(packed)
+        record = _Network.model_validate_json(json.dumps(_upgrade(data, arrays, where)))
     except NetworkError:
         raise
-    except (OSError, ValueError, TypeError, KeyError, SafetensorError) as error:
-        raise NetworkError(str(folder), f"not a spiking network: {error}", AGAIN) from error
+    except (ValueError, TypeError, KeyError, SafetensorError) as error:
+        raise NetworkError(where, f"not a spiking network: {error}", AGAIN) from error
     try:
         layers = tuple(_layer(layer, arrays) for layer in record.layers)
     except KeyError as error:
-        raise NetworkError(str(folder / ARRAYS), f"the array {error} is missing", AGAIN) from error
+        raise NetworkError(where, f"the array {error} is missing", AGAIN) from error
     ports = tuple(InputPort(**port.model_dump()) for port in record.inputs)
     return SpikingNetwork(ports, layers, record.arithmetic)
 
 
-def _upgrade(data: Any, arrays: dict[str, IntArray], path: Path) -> Any:
+def _upgrade(data: Any, arrays: dict[str, IntArray], where: str) -> Any:
     """The structure in today's schema; what moved from it to the arrays is added to them."""
     version = data.get("schema_version") if isinstance(data, dict) else None
     if version == SCHEMA_VERSION or not isinstance(version, int):
         return data
     if version != 1:
         raise NetworkError(
-            str(path), f"schema version {version}; this version reads 1 to {SCHEMA_VERSION}", "use a newer version"
+            where, f"schema version {version}; this version reads 1 to {SCHEMA_VERSION}", "use a newer version"
         )
     layers = []
     for layer in data.get("layers", ()):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from snn_export import netx
 from snn_export.lava.schedule import schedule
 from snn_export.network import (
     DECAY_BITS,
@@ -88,11 +89,18 @@ def delays_line_up(network: SpikingNetwork) -> Iterator[str]:
     yield from schedule(network)[1]
 
 
+def netx_says(network: SpikingNetwork) -> Iterator[str]:
+    """A netx file must be able to say every stream of the network; `snn_export.netx.limits` has the limits."""
+    for part in netx.streams(network).values():
+        yield from (f"{reason.where}: {reason.what}" for reason in netx.check(part))
+
+
 RULES: dict[str, tuple[Callable[[SpikingNetwork], Iterator[str]], ...]] = {
     "stock": (
         hard_reset, one_keep, one_threshold, no_bias, bounded_current, geometry_fits, delays_line_up,
     ),
     "fused": (),
+    "netx": (netx_says, bounded_current),
 }  # fmt: skip
 """The limits of each lowering; the fused one expresses the whole contract."""
 
@@ -101,7 +109,7 @@ def check(network: SpikingNetwork, lowering: str) -> tuple[str, ...]:
     """Every reason why `lowering` cannot express `network`, bit for bit; empty where it can.
 
     Raises:
-        ValueError: for a lowering of another name than `stock` and `fused`.
+        ValueError: for a lowering of another name than those of `RULES`.
     """
     if lowering not in RULES:
         raise ValueError(f"no lowering is named {lowering!r}: use one of {sorted(RULES)}")

@@ -77,6 +77,11 @@ def potentials_path(folder: Path, layer: int) -> Path:
     return folder / f"potentials-{layer}.npy"
 
 
+def netx_path(folder: Path, stream: int) -> Path:
+    """Where the netx file of the stream of that index lies, in the netx lowering."""
+    return folder / f"netx-{stream}.net"
+
+
 def reopen(path: Path) -> IntArray:
     """An array of the folder, mapped into memory for reading and writing."""
     return np.asanyarray(np.load(path, mmap_mode="r+", allow_pickle=False))

@@ -6,6 +6,7 @@ Exits 0 when everything is recorded. It never waits for Lava to stop: the guardi
 from __future__ import annotations
 
 import errno
+import importlib
 import multiprocessing
 import os
 import signal
@@ -47,10 +48,8 @@ def run(folder: Path) -> None:
     from lava.magma.core.run_configs import Loihi2SimCfg
 
     network, lowering, gops, steps = job.read(folder)
-    if lowering == "stock":
-        from snn_export.lava.stock import build
-    else:
-        from snn_export.lava.fused import build
+    # imported here alone: each brings its own part of Lava
+    build = importlib.import_module(f"snn_export.lava.{lowering}").build
     clock, total = build(network, folder, gops, steps)
     progress = job.reopen(folder / job.PROGRESS)
     progress[1] = total
