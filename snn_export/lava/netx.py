@@ -13,17 +13,18 @@ from snn_export.lava import job
 from snn_export.lava.processes.clock import Clock
 from snn_export.lava.processes.probe import Probe
 from snn_export.lava.processes.source import Source
+from snn_export.lava.schedule import Timing
 from snn_export.network import STATE_SHIFT, InputPort, Layer, SpikingNetwork
 from snn_export.netx import streams
 
 
-def build(network: SpikingNetwork, folder: Path, gops: int, steps: int) -> tuple[Clock, int]:
+def build(network: SpikingNetwork, folder: Path, steps: int) -> tuple[Clock, Timing]:
     """The Lava graph of the netx files in `folder`, one for each stream of `network`; shapes are (W, H, C) in it.
 
     Returns:
-        The clock, which is connected to everything, and the number of Lava steps to run.
+        The clock, which is connected to everything, and how many Lava steps a run takes.
     """
-    clock = Clock(folder / job.PROGRESS)
+    clock = Clock(folder)
     ports = [port.name for port in network.inputs]
     index = {layer.name: i for i, layer in enumerate(network.layers)}
     longest = 0
@@ -38,14 +39,14 @@ def build(network: SpikingNetwork, folder: Path, gops: int, steps: int) -> tuple
             reset_interval=steps,
             reset_offset=int(waits),
         )
-        _feed(net, port, stream.layers[0], Source(job.input_path(folder, ports.index(name)), port.shape, steps))
+        _feed(net, port, stream.layers[0], Source(folder, ports.index(name), port.shape, steps))
         for delay, (block, layer) in enumerate(zip(net.layers, stream.layers, strict=True), start=int(waits)):
             probe = Probe(folder, index[layer.name], layer.shape[::-1], steps, delay)
             probe.v.connect_var(block.neuron.v)
             block.neuron.s_out.connect(probe.s_in)
             probe.done.connect(clock.done)
             longest = max(longest, delay)
-    return clock, gops * steps + longest + 1
+    return clock, Timing(steps, longest)
 
 
 def _begins_with_neuron(folder: Path, stream: int) -> bool:

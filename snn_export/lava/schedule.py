@@ -3,8 +3,30 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 from snn_export.network import SpikingNetwork
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How many Lava steps a run takes.
+
+    Attributes:
+        length: steps per GOP; a run starts at a multiple of it, counted from the start of the runtime.
+        delay: steps by which the last layer is behind the input.
+    """
+
+    length: int
+    delay: int
+
+    def start(self, end: int) -> int:
+        """The first step of a run when `end` steps have passed."""
+        return -(-end // self.length) * self.length
+
+    def steps(self, gops: int) -> int:
+        """Steps of a run of that many GOPs."""
+        return gops * self.length + self.delay
 
 
 def schedule(network: SpikingNetwork) -> tuple[dict[str, int], tuple[str, ...]]:

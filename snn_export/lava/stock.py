@@ -13,11 +13,10 @@ from lava.proc.lif.process import LIFReset
 from lava.proc.sparse.process import Sparse as LavaSparse
 from scipy import sparse
 
-from snn_export.lava import job
 from snn_export.lava.processes.clock import Clock
 from snn_export.lava.processes.probe import Probe
 from snn_export.lava.processes.source import Source
-from snn_export.lava.schedule import gop_length, schedule
+from snn_export.lava.schedule import Timing, gop_length, schedule
 from snn_export.network import (
     DECAY_BITS,
     THRESHOLD_LIMIT,
@@ -31,14 +30,13 @@ from snn_export.network import (
 )
 
 
-def build(network: SpikingNetwork, folder: Path, gops: int, steps: int) -> tuple[Clock, int]:
+def build(network: SpikingNetwork, folder: Path, steps: int) -> tuple[Clock, Timing]:
     """The Lava graph of a network that `checks.check` accepts; shapes are (W, H, C) in it.
 
     Returns:
-        The clock, which is connected to everything, and the number of Lava steps to run: one more than the
-        last layer needs, since the clock counts a step before the potentials of that step are read.
+        The clock, which is connected to everything, and how many Lava steps a run takes.
     """
-    clock = Clock(folder / job.PROGRESS)
+    clock = Clock(folder)
     delays, _ = schedule(network)
     length = gop_length(network, steps)
     shapes, bits = network.shapes, {port.name: port.bits for port in network.inputs}
@@ -50,8 +48,8 @@ def build(network: SpikingNetwork, folder: Path, gops: int, steps: int) -> tuple
         for connection in layer.connections:
             source, arrival = connection.source, delay - 1
             if source in ports and (source, arrival) not in outs:
-                path = job.input_path(folder, ports[source])
-                outs[source, arrival] = Source(path, shapes[source], length, arrival, transposed=True).s_out
+                values = Source(folder, ports[source], shapes[source], length, arrival, transposed=True)
+                outs[source, arrival] = values.s_out
             for synapse in _synapses(connection.synapse, shapes[source], bits.get(source, 1) != 1, network.fixed):
                 _connect(outs[source, arrival], synapse.s_in)
                 synapse.a_out.connect(lif.a_in)
@@ -60,7 +58,7 @@ def build(network: SpikingNetwork, folder: Path, gops: int, steps: int) -> tuple
         lif.s_out.connect(probe.s_in)
         probe.done.connect(clock.done)
         outs[layer.name, delay] = lif.s_out
-    return clock, gops * length + max(delays.values()) + 1
+    return clock, Timing(length, max(delays.values()))
 
 
 def _lif(layer: Layer, interval: int, delay: int, fixed: bool) -> LIFReset:

@@ -36,7 +36,7 @@ from snn_export.network.contract import (
 )
 from snn_export.network.graph import LIF, Connection, InputPort, Layer, Recording, SpikingNetwork
 from snn_export.network.inputs import check_inputs
-from snn_export.network.interval import accumulator_interval, source_intervals
+from snn_export.network.interval import accumulator_interval, channel_intervals, source_intervals
 from snn_export.network.synapse import Conv2d, Dense, Sparse, SumPool2d, Synapse, Weighted, weighted
 
 __all__ = [
@@ -64,6 +64,7 @@ __all__ = [
     "Synapse",
     "Weighted",
     "accumulator_interval",
+    "channel_intervals",
     "check_inputs",
     "source_intervals",
     "weighted",

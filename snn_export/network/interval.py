@@ -7,17 +7,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from snn_export.network.contract import IntArray
+
 if TYPE_CHECKING:
     from snn_export.network.graph import Layer, SpikingNetwork
 
 Interval = tuple[int, int]
 
 
-def accumulator_interval(layer: Layer, intervals: Mapping[str, Interval]) -> Interval:
-    """Proven bounds of ``a`` over all inputs in `intervals` (by source name) and all positions of `layer`.
+def channel_intervals(layer: Layer, intervals: Mapping[str, Interval]) -> tuple[IntArray, IntArray]:
+    """Proven bounds of ``a``, low and high, of each output channel: int64 [1] or [C].
 
-    Interval arithmetic per output channel: a positive weight meets the largest value for the upper bound and
-    the smallest for the lower one. Zero padding is covered, since every interval here contains 0.
+    They hold over all inputs in `intervals` (by source name) and all positions of `layer`. A positive weight
+    meets the largest value for the upper bound and the smallest for the lower one. Zero padding is covered,
+    since every interval here contains 0.
     """
     low = high = np.zeros(1, np.int64)
     for connection in layer.connections:
@@ -25,6 +28,12 @@ def accumulator_interval(layer: Layer, intervals: Mapping[str, Interval]) -> Int
         positive, negative = connection.synapse.reach()
         low = low + positive * smallest + negative * largest
         high = high + positive * largest + negative * smallest
+    return low, high
+
+
+def accumulator_interval(layer: Layer, intervals: Mapping[str, Interval]) -> Interval:
+    """Proven bounds of ``a`` over all channels; see `channel_intervals`."""
+    low, high = channel_intervals(layer, intervals)
     return int(low.min()), int(high.max())
 
 

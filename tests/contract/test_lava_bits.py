@@ -65,7 +65,7 @@ def _join(cases):
         for layer in network.layers:
             connections = tuple(replace(c, source=f"{i}/{c.source}") for c in layer.connections)
             layers.append(replace(layer, name=f"{i}/{layer.name}", connections=connections))
-    return SpikingNetwork(tuple(ports), tuple(layers)), arrays
+    return SpikingNetwork(tuple(ports), tuple(layers), cases[0][0].arithmetic), arrays
 
 
 @needs_lava

@@ -16,9 +16,9 @@ from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
 from snn_export import network
-from snn_export.lava import job
 from snn_export.lava.kernels import accumulate
 from snn_export.lava.population import FixedPopulation, Population
+from snn_export.lava.tape import Recorder
 
 
 class ConvLIF(AbstractProcess):
@@ -28,7 +28,7 @@ class ConvLIF(AbstractProcess):
         layer: the layer; its first connection feeds `s_in`, the others arrive summed up on `a_in`.
         shape: shape of the first connection's source.
         steps: steps per GOP, after which all state returns to 0.
-        folder: the folder of the run.
+        folder: the folder of the runtime.
         index: index of the layer in the network.
     """
 
@@ -56,18 +56,19 @@ class PyConvLIFModel(PyLoihiProcessModel):
 
     def __init__(self, proc_params: Any) -> None:
         super().__init__(proc_params)
-        layer, folder, self.index = proc_params["layer"], proc_params["folder"], proc_params["index"]
+        layer = proc_params["layer"]
         self.accumulate = accumulate(layer.connections[0].synapse, proc_params["shape"], self.number)
         self.steps = proc_params["steps"]
         self.joined = len(layer.connections) > 1
         self.neuron, self.population = layer.neuron, self.kind(layer)
-        self.recorder = job.Recorder(folder, self.index, self.steps)
-        self.saturations = job.reopen(folder / job.SATURATIONS)
+        self.recorder = Recorder(proc_params["folder"], self.steps, 0, proc_params["index"])
         self.token = np.ones(1, np.int32)
 
     def run_spk(self) -> None:
         """Integrate one step; record after sending, while the next layer is already at work."""
-        at = self.time_step - 1
+        at = self.recorder.turn(self.time_step)
+        if at == 0:
+            self.population.saturations = 0
         if self.neuron.clears_before(at % self.steps):
             self.population.clear()
         a = self.accumulate(self.s_in.recv())
@@ -77,7 +78,7 @@ class PyConvLIFModel(PyLoihiProcessModel):
         self.s_out.send(spikes)
         self.recorder.spikes(at, spikes)
         self.recorder.potentials(at, self.population.v)
-        self.saturations[self.index] = self.population.saturations
+        self.recorder.saturations(self.population.saturations)
         self.done.send(self.token)
 
 

@@ -15,14 +15,14 @@ from lava.magma.core.process.process import AbstractProcess
 from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
-from snn_export.lava.job import Recorder
+from snn_export.lava.tape import Recorder
 
 
 class Probe(AbstractProcess):
     """Writes both quantities straight to disk: `Var.get` sends them element by element, 70 us each.
 
     Args:
-        folder: the folder of the run.
+        folder: the folder of the runtime.
         layer: index of the layer.
         shape: shape of the population in Lava, (W, H, C) or (N,).
         length: Lava steps per GOP.
@@ -48,13 +48,12 @@ class PyProbeModel(PyLoihiProcessModel):
 
     def __init__(self, proc_params: Any) -> None:
         super().__init__(proc_params)
-        self.recorder = Recorder(proc_params["folder"], proc_params["layer"], proc_params["length"])
-        self.delay = proc_params["delay"]
+        self.recorder = Recorder(*(proc_params[name] for name in ("folder", "length", "delay", "layer")))
         self.token = np.ones(1, np.int32)
 
     def run_spk(self) -> None:
-        """Record the spikes of this step; the potentials of the step before are on disk by now."""
-        self.recorder.spikes(self.time_step - 1 - self.delay, self.s_in.recv().T)
+        """Record the spikes of this step."""
+        self.recorder.spikes(self.recorder.turn(self.time_step), self.s_in.recv().T)
         self.done.send(self.token)
 
     def post_guard(self) -> bool:
@@ -63,7 +62,7 @@ class PyProbeModel(PyLoihiProcessModel):
 
     def run_post_mgmt(self) -> None:
         """Record the potentials after this step's reset."""
-        self.recorder.potentials(self.time_step - 1 - self.delay, self.v.read().T)
+        self.recorder.potentials(self.recorder.turn(self.time_step), self.v.read().T)
 
 
 @implements(proc=Probe, protocol=LoihiProtocol)

@@ -15,24 +15,31 @@ from lava.magma.core.process.process import AbstractProcess
 from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
-from snn_export.lava.job import step_of
+from snn_export.lava.tape import Player
 
 
 class Source(AbstractProcess):
-    """Sends one array a step, all GOPs one after the other, and zeros before and after.
+    """Sends one array a step, all GOPs of a run one after the other, and zeros before and after.
 
     Args:
-        path: file of values [G, T, *shape].
-        shape: shape of one step in the file.
-        length: steps per GOP; zeros follow where it is more than the file has.
+        folder: the folder of the runtime.
+        port: index of the port.
+        shape: shape of the port.
+        length: Lava steps per GOP.
         delay: number of steps before the first value.
         transposed: send (W, H, C), as Lava's Conv wants it, instead of (C, H, W).
     """
 
     def __init__(
-        self, path: Path, shape: tuple[int, ...], length: int, delay: int = 0, transposed: bool = False
+        self,
+        folder: Path,
+        port: int,
+        shape: tuple[int, ...],
+        length: int,
+        delay: int = 0,
+        transposed: bool = False,
     ) -> None:
-        super().__init__(path=path, length=length, delay=delay, transposed=transposed)
+        super().__init__(folder=folder, port=port, length=length, delay=delay, transposed=transposed)
         self.s_out = OutPort(shape=shape[::-1] if transposed else shape)
 
 
@@ -46,15 +53,12 @@ class PySourceModel(PyLoihiProcessModel):
 
     def __init__(self, proc_params: Any) -> None:
         super().__init__(proc_params)
-        self.values = np.load(proc_params["path"], mmap_mode="r", allow_pickle=False)
-        self.zeros = np.zeros(self.values.shape[2:], np.int32)
-        self.length, self.delay = proc_params["length"], proc_params["delay"]
+        self.player = Player(*(proc_params[name] for name in ("folder", "length", "delay", "port")))
         self.transposed = proc_params["transposed"]
 
     def run_spk(self) -> None:
-        """Send the values of this step; the time step counts from 1."""
-        place = step_of(self.time_step - 1 - self.delay, self.length, self.values)
-        values = self.zeros if place is None else self.values[place]
+        """Send the values of this step."""
+        values = self.player.values(self.time_step)
         self.s_out.send(values.T if self.transposed else values)
 
 
