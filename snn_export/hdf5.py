@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -58,9 +60,21 @@ def read_tree(path: Path, kind: str) -> Tree:
         NetworkError: where it is no HDF5 file, is damaged, or holds something else than numbers and text.
         MissingLibraryError: without h5py.
     """
-    where = str(path)
+    with _opened(path, kind) as (h5py, file):
+        return _Reader(h5py, str(path), f"give a {kind} file", path.stat().st_size).group(file, "", 0)
+
+
+def groups(path: Path, kind: str) -> set[str]:
+    """Names of what lies at the root of the file; errors as `read_tree`."""
+    with _opened(path, kind) as (_, file):
+        return set(file)
+
+
+@contextmanager
+def _opened(path: Path, kind: str) -> Iterator[tuple[Any, Any]]:
+    """h5py and the open file; what goes wrong with it inside the block becomes a NetworkError."""
+    where, fix = str(path), f"give a {kind} file"
     h5py = library("h5py", "h5py", where)
-    fix = f"give a {kind} file"
     try:
         with path.open("rb") as file:
             start = file.read(len(SIGNATURE))
@@ -70,8 +84,7 @@ def read_tree(path: Path, kind: str) -> Tree:
         raise NetworkError(where, "it does not begin as an HDF5 file does", fix)
     try:
         with h5py.File(path, "r") as file:
-            reader = _Reader(h5py, where, fix, path.stat().st_size)
-            return reader.group(file, "", 0)
+            yield h5py, file
     # whatever h5py raises for damage: OSError, RuntimeError, KeyError, ValueError, TypeError, UnicodeDecodeError
     except (OSError, RuntimeError, LookupError, ValueError, TypeError, MemoryError, OverflowError) as error:
         if isinstance(error, NetworkError):
