@@ -20,7 +20,7 @@ from snn_export.network import REAL, NetworkError, Reset, SpikingNetwork
 from snn_export.nir.export import to_nodes, unsaid
 from snn_export.nir.importer import DEFAULT_DT, network
 
-__all__ = ["DEFAULT_DT", "dumps", "from_graph", "read", "to_graph", "write"]
+__all__ = ["DEFAULT_DT", "dumps", "from_graph", "read", "to_graph", "unsaid", "write"]
 
 OURS = "snn_export"
 """Where a graph's metadata hold the exact network."""
