@@ -38,9 +38,9 @@ def load(
         if not (path / files.STRUCTURE).is_file():
             raise NetworkError(str(path), f"the folder holds no {files.STRUCTURE}", FIX)
         return files.read(path)
-    groups = hdf5.groups(path, "NIR or netx")
-    if "node" in groups:
-        return nir.read(path, dt=dt, reset=reset, bits=REAL if bits is None else bits)
-    if "layer" in groups:
-        return netx.read(path, bits=1 if bits is None else bits, input_shape=input_shape)
-    raise NetworkError(str(path), f"an HDF5 file with {sorted(groups)} is neither NIR nor netx", FIX)
+    tree = hdf5.read_tree(path, "NIR or netx")
+    if "node" in tree:
+        return nir.from_tree(tree, str(path), dt=dt, reset=reset, bits=REAL if bits is None else bits)
+    if "layer" in tree:
+        return netx.from_tree(tree, str(path), bits=1 if bits is None else bits, input_shape=input_shape)
+    raise NetworkError(str(path), f"an HDF5 file with {sorted(tree)} is neither NIR nor netx", FIX)

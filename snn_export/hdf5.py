@@ -7,10 +7,11 @@ hold are refused before anything is allocated.
 from __future__ import annotations
 
 import importlib
+import json
 import os
+import subprocess
+import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,13 @@ COMPRESSION_LIMIT = 1100
 """DEFLATE packs at most 1032 bytes into one: a data set much larger than this times its file is a lie."""
 SMALL_BYTES = 2**20
 """A data set of this size may come from any file: fill values take no room in it."""
+
+AGAIN = "get it again"
+REFUSED = 3
+"""Exit code of the child process for a file that it refuses."""
+TRIAL_S = 15.0
+TRIAL_BYTES_PER_S = 5e6
+"""How long the child process may take, from its start and per byte of the file."""
 
 Tree = dict[str, Any]
 
@@ -52,6 +60,8 @@ def library(name: str, package: str, where: str) -> Any:
 def read_tree(path: Path, kind: str) -> Tree:
     """Everything in the file: groups as dictionaries, numbers as arrays or scalars, text as str.
 
+    The file is read in a process of its own first: the HDF5 library may crash or never end on a damaged one.
+
     Args:
         path: the file.
         kind: what it should be, for the error.
@@ -60,36 +70,49 @@ def read_tree(path: Path, kind: str) -> Tree:
         NetworkError: where it is no HDF5 file, is damaged, or holds something else than numbers and text.
         MissingLibraryError: without h5py.
     """
-    with _opened(path, kind) as (h5py, file):
-        return _Reader(h5py, str(path), f"give a {kind} file", path.stat().st_size).group(file, "", 0)
-
-
-def groups(path: Path, kind: str) -> set[str]:
-    """Names of what lies at the root of the file; errors as `read_tree`."""
-    with _opened(path, kind) as (_, file):
-        return set(file)
-
-
-@contextmanager
-def _opened(path: Path, kind: str) -> Iterator[tuple[Any, Any]]:
-    """h5py and the open file; what goes wrong with it inside the block becomes a NetworkError."""
     where, fix = str(path), f"give a {kind} file"
-    h5py = library("h5py", "h5py", where)
+    library("h5py", "h5py", where)
     try:
         with path.open("rb") as file:
             start = file.read(len(SIGNATURE))
+        size = path.stat().st_size
     except OSError as error:
         raise NetworkError(where, f"it cannot be read: {error.strerror}", fix) from error
     if start != SIGNATURE:
         raise NetworkError(where, "it does not begin as an HDF5 file does", fix)
+    _try_out(path, kind, TRIAL_S + size / TRIAL_BYTES_PER_S)
+    return _read(path, kind)
+
+
+def _try_out(path: Path, kind: str, seconds: float) -> None:
+    """Read the file in a child process, for at most so long."""
+    folders = filter(None, (str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH")))
+    command = [sys.executable, "-m", "snn_export.hdf5", str(path), kind]
+    try:
+        done = subprocess.run(
+            command, env={**os.environ, "PYTHONPATH": os.pathsep.join(folders)}, stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, timeout=seconds, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        what = f"the file is damaged: reading it does not end within {seconds:.0f} s"
+        raise NetworkError(str(path), what, AGAIN) from None
+    if done.returncode == REFUSED:
+        raise NetworkError(*json.loads(done.stdout))
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        raise NetworkError(str(path), f"the file is damaged: the HDF5 library crashes on it: {last}", AGAIN)
+
+
+def _read(path: Path, kind: str) -> Tree:
+    where, h5py = str(path), library("h5py", "h5py", str(path))
     try:
         with h5py.File(path, "r") as file:
-            yield h5py, file
+            return _Reader(h5py, where, f"give a {kind} file", path.stat().st_size).group(file, "", 0)
     # whatever h5py raises for damage: OSError, RuntimeError, KeyError, ValueError, TypeError, UnicodeDecodeError
     except (OSError, RuntimeError, LookupError, ValueError, TypeError, MemoryError, OverflowError) as error:
         if isinstance(error, NetworkError):
             raise
-        raise NetworkError(where, f"the file is damaged or cut off: {_line(error)}", "get it again") from error
+        raise NetworkError(where, f"the file is damaged or cut off: {_line(error)}", AGAIN) from error
 
 
 class _Reader:
@@ -105,6 +128,8 @@ class _Reader:
         tree: Tree = {}
         for name in group:
             here = f"{place}/{name}"
+            if not isinstance(name, str):
+                raise self.refuse(here, "its name is not UTF-8")
             if not isinstance(group.get(name, getlink=True), self.h5py.HardLink):
                 raise self.refuse(here, "it is a link to another place or file")
             item = group[name]
@@ -157,3 +182,17 @@ def write_aside(path: Path, data: bytes) -> None:
     finally:
         if aside:
             Path(aside).unlink(missing_ok=True)
+
+
+def main() -> int:
+    """Read one file and say what is wrong with it, for `_try_out`."""
+    try:
+        _read(Path(sys.argv[1]), sys.argv[2])
+    except NetworkError as error:
+        sys.stdout.write(json.dumps([error.where, error.what, error.fix]))
+        return REFUSED
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

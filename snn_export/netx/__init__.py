@@ -17,8 +17,8 @@ current memory can come there.
 """
 
 from snn_export.netx.limits import check
-from snn_export.netx.reader import read
+from snn_export.netx.reader import from_tree, read
 from snn_export.netx.streams import streams
 from snn_export.netx.writer import dumps, write
 
-__all__ = ["check", "dumps", "read", "streams", "write"]
+__all__ = ["check", "dumps", "from_tree", "read", "streams", "write"]

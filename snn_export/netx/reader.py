@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from snn_export.hdf5 import read_tree
+from snn_export.hdf5 import Tree, read_tree
 from snn_export.network import (
     DECAY_BITS,
     LIF,
@@ -59,7 +59,12 @@ def read(path: Path, *, bits: int = 1, input_shape: tuple[int, ...] | None = Non
         NetworkError: naming file, layer and field, for what is no netx file or cannot be run as it is meant.
         MissingLibraryError: without h5py.
     """
-    root = Record(read_tree(path, "netx"), str(path))
+    return from_tree(read_tree(path, "netx"), str(path), bits=bits, input_shape=input_shape)
+
+
+def from_tree(tree: Tree, where: str, *, bits: int = 1, input_shape: tuple[int, ...] | None = None) -> SpikingNetwork:
+    """As `read`, of the file's contents; `where` is what to call the file in an error."""
+    root = Record(tree, where)
     layers = root.record("layer")
     builder = _Builder(bits, input_shape)
     for i in range(len(layers.tree)):

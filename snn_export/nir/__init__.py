@@ -20,7 +20,7 @@ from snn_export.network import REAL, NetworkError, Reset, SpikingNetwork
 from snn_export.nir.export import to_nodes, unsaid
 from snn_export.nir.importer import DEFAULT_DT, network
 
-__all__ = ["DEFAULT_DT", "dumps", "from_graph", "read", "to_graph", "unsaid", "write"]
+__all__ = ["DEFAULT_DT", "dumps", "from_graph", "from_tree", "read", "to_graph", "unsaid", "write"]
 
 OURS = "snn_export"
 """Where a graph's metadata hold the exact network."""
@@ -85,18 +85,25 @@ def read(path: Path, *, dt: float | None = None, reset: Reset = Reset.ZERO, bits
         NetworkError: for what is no NIR file, and naming the node for what cannot run here.
         MissingLibraryError: without h5py.
     """
-    tree = read_tree(path, "NIR").get("node")
-    if not isinstance(tree, dict):
-        raise NetworkError(str(path), "it has no graph in the group `node`", "give a NIR file")
-    return _from_tree(tree, str(path), dt, reset, bits)
+    return from_tree(read_tree(path, "NIR"), str(path), dt=dt, reset=reset, bits=bits)
+
+
+def from_tree(
+    tree: Tree, where: str, *, dt: float | None = None, reset: Reset = Reset.ZERO, bits: int = REAL
+) -> SpikingNetwork:
+    """As `read`, of the file's contents; `where` is what to call the file in an error."""
+    graph = tree.get("node")
+    if not isinstance(graph, dict):
+        raise NetworkError(where, "it has no graph in the group `node`", "give a NIR file")
+    return _from_graph(graph, where, dt, reset, bits)
 
 
 def from_graph(graph: Any, *, dt: float | None = None, reset: Reset = Reset.ZERO, bits: int = REAL) -> SpikingNetwork:
     """The network of a `nir.NIRGraph` in memory, as `read` gives that of a file."""
-    return _from_tree(graph.to_dict(), "the graph", dt, reset, bits)
+    return _from_graph(graph.to_dict(), "the graph", dt, reset, bits)
 
 
-def _from_tree(tree: Tree, where: str, dt: float | None, reset: Reset, bits: int) -> SpikingNetwork:
+def _from_graph(tree: Tree, where: str, dt: float | None, reset: Reset, bits: int) -> SpikingNetwork:
     notes = tree.get("metadata")
     ours = notes.get(OURS) if isinstance(notes, dict) else None
     if not isinstance(ours, dict):

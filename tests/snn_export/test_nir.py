@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import warnings
 from dataclasses import replace
+from unittest import mock
 
 import nir as library
 import norse.torch as norse
@@ -18,7 +19,9 @@ from norse.torch.module.leaky_integrator_box import LIBoxCell, LIBoxParameters
 from norse.torch.module.lif_box import LIFBoxCell, LIFBoxFeedForwardState, LIFBoxParameters
 from torch.nn import functional
 
-from snn_export import files, nir, reference
+from hwsim import engine
+from snn_export import files, hdf5, nir, reference
+from snn_export.compare import first_difference
 from snn_export.network import (
     LIF,
     REAL,
@@ -32,6 +35,7 @@ from snn_export.network import (
     Reset,
     SpikingNetwork,
 )
+from snn_export.quantize import quantize_network
 
 DT = 1e-3
 
@@ -54,7 +58,7 @@ def _lif(*shape, tau=5e-3, r=1.0, vth=1.0, **options):
 
 
 @given(data=st.data(), real=st.booleans())
-@settings(max_examples=60)
+@settings(max_examples=40)
 def test_a_network_written_and_read_again_is_exactly_the_same(cases, float_cases, data, real, tmp_path_factory):
     network, _ = data.draw(float_cases(False) if real else cases())
     path = tmp_path_factory.getbasetemp() / "same.nir"
@@ -62,7 +66,8 @@ def test_a_network_written_and_read_again_is_exactly_the_same(cases, float_cases
         warnings.simplefilter("ignore")
         nir.write(network, path, data.draw(st.sampled_from([1e-4, 0.1, 1.0])))
     content = path.read_bytes()
-    again = nir.read(path)
+    with mock.patch.object(hdf5, "_try_out"):  # the child process, for speed: the file is whole
+        again = nir.read(path)
     assert files.dumps(again) == files.dumps(network)
     assert nir.dumps(again, library.read(path, type_check=False).metadata["snn_export"]["dt"]) == content
 
@@ -230,6 +235,41 @@ def test_a_file_in_sinabs_convention_counts_steps(tmp_path):
     with pytest.raises(NetworkError, match="seconds or steps"):
         nir.from_graph(graph)
     assert nir.from_graph(graph, dt=1).layers[0].neuron.keep == pytest.approx(0.9)
+
+
+def test_a_graph_that_norse_itself_exports_is_read():
+    # norse writes tau as dt / tau_mem_inv: 1e-5 where 1e-2 is meant; a step of 1e-6 puts the ratio right
+    cell = norse.LIFBoxCell(norse.LIFBoxParameters(tau_mem_inv=torch.tensor(100.0)))
+    model = norse.SequentialState(torch.nn.Linear(6, 5), cell, torch.nn.Linear(5, 3), norse.LIBoxCell())
+    network = nir.from_graph(norse.to_nir(model, torch.zeros(1, 6)), dt=1e-6)
+    first, last = network.layers
+    assert network.inputs[0].shape == (6,)
+    assert first.neuron.keep == pytest.approx(0.9)
+    assert first.connections[0].synapse.weight == pytest.approx(model[0].weight.detach().numpy() * 0.1)
+    assert last.neuron.readout
+
+
+def test_a_foreign_graph_is_quantised_and_runs_in_hwsim_to_the_bits_of_the_reference():
+    rng = np.random.default_rng(5)
+    conv = library.Conv2d((8, 8), rng.normal(0, 0.5, (4, 2, 3, 3)), 1, "same", 1, 1, np.full(4, 0.05))
+    graph = _graph(
+        ("in", library.Input({"input": np.array([2, 8, 8])})), ("conv", conv), ("lif", _lif(4, 8, 8, r=5.0)),
+        ("pool", library.SumPool2d(*np.array([[2, 2], [2, 2], [0, 0]]))), ("flat", library.Flatten(None, 0, -1)),
+        ("fc", library.Linear(rng.normal(0, 0.2, (3, 64)))),
+        ("li", library.LI(_full(0.02, 3), _full(20, 3), _full(0, 3))),
+        ("out", library.Output({"output": np.array([3])})),
+    )  # fmt: skip
+    real = nir.from_graph(graph, dt=DT, bits=1)
+    inputs = {"in": (rng.random((2, 30, 2, 8, 8)) < 0.2).astype(np.int16)}
+    network = quantize_network(real, per_channel=True)
+    found = engine.run(network, inputs).recording
+    assert first_difference(network, reference.run(network, inputs), found) is None
+    expected = reference.run(real, inputs)
+    assert expected.spikes["lif"].any()
+    agreed = (expected.spikes["lif"] == found.spikes["lif"]).mean()
+    assert agreed > 0.98
+    readout = network.real_potentials("li", found.potentials["li"])
+    assert np.abs(readout - expected.potentials["li"]).max() < 0.15 * np.abs(expected.potentials["li"]).max()
 
 
 def test_graphs_inside_a_graph_are_opened_and_branches_add_up():
@@ -403,7 +443,7 @@ def test_an_unknown_op_is_named_where_nir_itself_raises_an_empty_error(tmp_path)
 
 
 @given(data=st.data(), ours=st.booleans())
-@settings(max_examples=120)
+@settings(max_examples=20)
 def test_a_damaged_file_gives_a_network_or_a_clear_error(data, ours, tmp_path_factory):
     path = tmp_path_factory.getbasetemp() / "damaged.nir"
     conv = Conv2d(np.ones((2, 1, 3, 3), np.int8))
@@ -420,7 +460,7 @@ def test_a_damaged_file_gives_a_network_or_a_clear_error(data, ours, tmp_path_fa
             content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     path.write_bytes(content)
     # any other exception fails the test
-    with contextlib.suppress(NetworkError), warnings.catch_warnings():
+    with mock.patch.object(hdf5, "TRIAL_S", 4.0), contextlib.suppress(NetworkError), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         assert isinstance(nir.read(path), SpikingNetwork)
 
