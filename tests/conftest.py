@@ -73,11 +73,11 @@ def _synapse(draw: Any, rng: np.random.Generator, shape: tuple[int, ...], option
     features = int(np.prod(shape))
     if options["dense"] and (len(shape) == 1 or draw(st.integers(0, 4)) == 0):
         return Dense(rng.integers(-128, 128, (draw(st.integers(1, 6)), features), dtype=np.int8))
-    if options["sparse"] and (len(shape) == 1 or draw(st.integers(0, 5)) == 0):
+    if options["sparse"] and (len(shape) == 1 or draw(st.integers(0, 3)) == 0):
         return _sparse(draw, rng, features)
     if len(shape) == 1:
         return None
-    return _pool(draw, shape) if options["pool"] and draw(st.integers(0, 4)) == 0 else _conv(draw, rng, shape)
+    return _pool(draw, shape) if options["pool"] and draw(st.integers(0, 3)) == 0 else _conv(draw, rng, shape)
 
 
 def _twin(synapse: Synapse, rng: np.random.Generator) -> Synapse:
@@ -118,6 +118,8 @@ def _cases(
     sparse: bool = True,
     pool: bool = True,
     interval: bool = True,
+    depth: int = 3,
+    size: tuple[int, int] | None = None,
 ) -> Case:
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     options = {
@@ -135,7 +137,7 @@ def _cases(
     shapes = {port.name: port.shape for port in inputs}
     layers: list[Layer] = []
     last = {port.name: port.name for port in inputs}
-    for n in range(draw(st.integers(1, 3))):
+    for n in range(draw(st.integers(1, depth))):
         trunk = draw(st.sampled_from(sorted(last)))
         source = last[trunk]
         synapse = _synapse(draw, rng, shapes[source], options)
@@ -158,7 +160,7 @@ def _cases(
         # graded input can be too large for the weights drawn: draw again; anything else is a bug here
         assume("2^17" not in error.what)
         raise
-    gops, steps = draw(st.integers(1, 3)), draw(st.integers(1, 6))
+    gops, steps = size or (draw(st.integers(1, 3)), draw(st.integers(1, 6)))
     density = draw(st.sampled_from([0.0, 0.1, 0.5, 1.0]))
     arrays = {}
     for port in inputs:
@@ -205,7 +207,10 @@ def float_cases() -> Callable[..., st.SearchStrategy[Case]]:
 
 @pytest.fixture(scope="session")
 def cases() -> Callable[..., st.SearchStrategy[Case]]:
-    """A strategy of random networks with inputs; switch features off where a backend lacks them."""
+    """A strategy of random networks with inputs; switch features off where a backend lacks them.
+
+    `depth` bounds the layers; `size` fixes the numbers of GOPs and of steps.
+    """
     return _cases
 
 

@@ -1,4 +1,4 @@
-"""Multiply-accumulates of an op, per sample, counted from its shapes."""
+"""Multiply-accumulates of an op, counted from its shapes."""
 
 from __future__ import annotations
 
@@ -8,26 +8,30 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hybrid.model.stm import ConvLIF
+from hybrid.model.temporal import ConvLSTM
 
 
 def macs_of(target: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> int:
-    """MACs of one op for one sample of the batch; 0 for ops without products (element-wise, reshaping).
+    """MACs of one call for the whole batch; 0 for ops without products (element-wise, reshaping).
 
     Args:
         target: the module, or the function, that is called.
-        args: its positional arguments, tensors with the batch first.
+        args: its positional arguments.
         kwargs: its keyword arguments.
         result: what it returned.
     """
     if isinstance(target, ConvLIF):
         values: Tensor = args[0]
-        places = result.shape[-2] * result.shape[-1]
-        return int(values.shape[1] * places * target.conv.weight.numel())
+        currents = result.numel() * (values.shape[1] if target.readout else 1)
+        return int(currents * target.conv.weight[0, : values.shape[2]].numel())
+    if isinstance(target, ConvLSTM):
+        gates = 4 * result.numel() * (args[0].shape[1] if target.readout else 1)
+        return int(gates * (target.input.weight[0].numel() + target.hidden.weight[0].numel()))
     if isinstance(target, nn.Conv2d):
-        return int(result.shape[2] * result.shape[3] * target.weight.numel())
+        return int(result.numel() * target.weight[0].numel())
     if isinstance(target, nn.Linear):
-        return int(result[0].numel() // target.out_features * target.weight.numel())
+        return int(result.numel() * target.in_features)
     if target is F.scaled_dot_product_attention:
         query, key = (args[0], args[1]) if len(args) > 1 else (kwargs["query"], kwargs["key"])
-        return int(2 * query[0].numel() * key.shape[-2])
+        return int(2 * query.numel() * key.shape[-2])
     return 0

@@ -14,6 +14,7 @@ from torch import Tensor, fx, nn
 from hybrid.errors import BadInputError
 from hybrid.graph.cost import macs_of
 from hybrid.model.stm import ConvLIF
+from hybrid.model.temporal import ConvLSTM
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ def trace(model: nn.Module, example: tuple[Tensor, ...]) -> ModelGraph:
         ) from error
     module = fx.GraphModule(tracer.root, graph)
     names = _names(graph)
-    recorder = _Recorder(module, names)
+    recorder = _Recorder(module, names, example[0].shape[0])
     with torch.no_grad():
         recorder.run(*example)
     edges = tuple((names[source], names[node]) for node in graph.nodes for source in node.all_input_nodes)
@@ -95,14 +96,15 @@ def trace(model: nn.Module, example: tuple[Tensor, ...]) -> ModelGraph:
 
 class _Tracer(fx.Tracer):
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, ConvLIF) or super().is_leaf_module(m, module_qualified_name)
+        return isinstance(m, (ConvLIF, ConvLSTM)) or super().is_leaf_module(m, module_qualified_name)
 
 
 class _Recorder(fx.Interpreter):
     """Runs the program once and notes an Op for every node."""
 
-    def __init__(self, module: fx.GraphModule, names: Mapping[fx.Node, str]) -> None:
+    def __init__(self, module: fx.GraphModule, names: Mapping[fx.Node, str], batch: int) -> None:
         super().__init__(module)
+        self._batch = batch
         self.ops: list[Op] = []
         self._names = names
         self._leaves = dict(module.named_modules())
@@ -115,7 +117,7 @@ class _Recorder(fx.Interpreter):
         parameters = sum(p.numel() * p.element_size() for p in target.parameters()) if target else 0
         op = Op(
             name=self._names[n], kind=_kind(n, target), shape=shape, parameter_bytes=parameters,
-            macs=macs_of(target if target is not None else n.target, args, kwargs, result),
+            macs=macs_of(target if target is not None else n.target, args, kwargs, result) // self._batch,
             **_spiking(target, args, result),
         )  # fmt: skip
         self.ops.append(op)

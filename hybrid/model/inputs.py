@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hybrid.model.config import InputConfig
+from hybrid.model.config import InputConfig, unit_of
 from hybrid.video.transform import Sizes, Views
 from snn_export.network import InputPort, IntArray, SpikingNetwork
 
@@ -16,15 +16,15 @@ INPUT_NAMES = ("iframe", "motion", "residual")
 
 def sizes_of(config: InputConfig) -> Sizes:
     """What the reader's transform needs to know of a config."""
-    return Sizes(**config.model_dump(exclude={"steps", "views"}))
+    return Sizes(**config.model_dump(exclude={"steps", "views", "accumulated"}))
 
 
 def input_ports(config: InputConfig) -> tuple[InputPort, InputPort]:
     """The two graded inputs that a chip may take; one integer is worth 1 / 2^(bits - 1)."""
     side = config.crop
     return (
-        InputPort("motion", (2, side, side), config.motion_bits, _unit(config.motion_bits)),
-        InputPort("residual", (3, side, side), config.residual_bits, _unit(config.residual_bits)),
+        InputPort("motion", (2, side, side), config.motion_bits, unit_of(config.motion_bits)),
+        InputPort("residual", (3, side, side), config.residual_bits, unit_of(config.residual_bits)),
     )
 
 
@@ -33,14 +33,10 @@ def to_tensors(views: Views, config: InputConfig) -> tuple[Tensor, Tensor, Tenso
     iframe, motion, residual = (
         torch.from_numpy(np.ascontiguousarray(array)).float() for array in (views.iframe, views.motion, views.residual)
     )
-    return iframe / 255, motion * _unit(config.motion_bits), residual * _unit(config.residual_bits)
+    return iframe / 255, motion * unit_of(config.motion_bits), residual * unit_of(config.residual_bits)
 
 
 def chip_values(network: SpikingNetwork, views: Views) -> dict[str, IntArray]:
     """The integers of each port of `network`, [V, T, C, S, S]."""
     values = {"motion": views.motion, "residual": views.residual}
     return {port.name: values[port.name] for port in network.inputs}
-
-
-def _unit(bits: int) -> float:
-    return 1.0 / float(2 ** (bits - 1))

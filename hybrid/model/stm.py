@@ -10,6 +10,8 @@ from norse.torch.functional.leaky_integrator_box import LIBoxParameters, LIBoxSt
 from torch import Tensor, nn
 
 from hybrid.model.config import StmConfig
+from snn_export.network import ACCUMULATOR_LIMIT
+from snn_export.quantize import WEIGHT_LIMIT
 
 
 def atan_surrogate(x: Tensor, width: float) -> Tensor:
@@ -65,6 +67,12 @@ class LIFScan(torch.autograd.Function):
         return grad_v * (1 - keep), grad_keep, grad_threshold, None, None
 
 
+def lif_scan(current: Tensor, keep: Tensor, threshold: Tensor, width: float, reset: str) -> Tensor:
+    """Spikes [B, T, ...] of LIF neurons for input currents [B, T, ...], from zero state."""
+    spikes: Tensor = LIFScan.apply(current, keep, threshold, width, reset)  # type: ignore[no-untyped-call]
+    return spikes
+
+
 def _reset(v: Tensor, fired: Tensor, threshold: Tensor, reset: str) -> Tensor:
     if reset == "soft":
         return v - fired * threshold
@@ -77,14 +85,24 @@ class ConvLIF(nn.Module):
     The membrane is norse's leaky integrator with dt = 1: ``v = keep * v + (1 - keep) * conv(s)``; leak and
     threshold are learned, one each per layer. Both stay in range by a smooth parametrisation: keep is a
     sigmoid, the threshold a softplus. For a chip, the factor ``1 - keep`` is folded into the weights.
+
+    Attributes:
+        quantised: compute with the constants rounded as `snn_export.quantize` rounds them; gradients pass
+            straight through (Bengio et al., 2013).
     """
 
-    def __init__(self, channels: int, out: int, kernel: int, stride: int, config: StmConfig, *, readout: bool) -> None:
+    def __init__(
+        self, channels: int, out: int, kernel: int, stride: int, config: StmConfig, *, unit: float, readout: bool
+    ) -> None:
+        """Build a layer; `unit` is the real value of one integer of its input, 1 for spikes."""
         super().__init__()
         self.conv = nn.Conv2d(channels, out, kernel, stride, padding=kernel // 2, bias=False)
-        self.keep_logit = nn.Parameter(torch.tensor(math.log(config.leak / (1 - config.leak))))
-        self.threshold_raw = nn.Parameter(torch.tensor(math.log(math.expm1(config.threshold))))
-        self.reset, self.width, self.readout = config.reset, config.surrogate_width, readout
+        learned = config.kind != "fixed"
+        leak, threshold = math.log(config.leak / (1 - config.leak)), math.log(math.expm1(config.threshold))
+        self.keep_logit = nn.Parameter(torch.tensor(leak), requires_grad=learned)
+        self.threshold_raw = nn.Parameter(torch.tensor(threshold), requires_grad=learned)
+        self.reset, self.width, self.unit, self.readout = config.reset, config.surrogate_width, unit, readout
+        self.quantised = False
 
     @property
     def keep(self) -> Tensor:
@@ -105,26 +123,61 @@ class ConvLIF(nn.Module):
         Returns:
             Spikes [B, T, C', H', W'], or the last potential [B, C', H', W'] of a read-out.
         """
-        steps = values.shape[1]
-        current = self.conv(values.flatten(0, 1))
-        current = current.reshape(-1, steps, *current.shape[1:])
+        weight, keep, threshold = self.constants()
+        current = self.current(values, weight)
         if not self.readout:
-            spikes: Tensor = LIFScan.apply(current, self.keep, self.threshold, self.width, self.reset)  # type: ignore[no-untyped-call]
-            return spikes
-        membrane = LIBoxParameters(tau_mem_inv=1 - self.keep, v_leak=torch.zeros((), device=values.device))
+            return lif_scan(current, keep, threshold, self.width, self.reset)
+        membrane = LIBoxParameters(tau_mem_inv=1 - keep, v_leak=torch.zeros((), device=values.device))
         state = LIBoxState(torch.zeros_like(current[:, 0]))
-        for t in range(steps):
+        for t in range(current.shape[1]):
             _, state = li_box_feed_forward_step(current[:, t], state, membrane, dt=1.0)
         return torch.as_tensor(state.v)
+
+    def current(self, values: Tensor, weight: Tensor) -> Tensor:
+        """The convolution of every step, [B, T, C', H', W']; fewer channels than weights meet the first weights."""
+        steps, channels = values.shape[1:3]
+        conv = self.conv
+        current = nn.functional.conv2d(values.flatten(0, 1), weight[:, :channels], None, conv.stride, conv.padding)
+        return current.reshape(-1, steps, *current.shape[1:])
+
+    def constants(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Weight, keep and threshold as the forward pass takes them."""
+        weight, keep, threshold = self.conv.weight, self.keep, self.threshold
+        if not self.quantised:
+            return weight, keep, threshold
+        step = self._step(weight.detach())
+        unit = step * (1 - keep.detach()) * self.unit
+        whole = _rounded(keep, torch.tensor(2.0**-12))
+        # the factor 1 - keep is folded into the weights before they and keep are rounded
+        gain = ((1 - keep) / (1 - whole)).detach()
+        return _rounded(weight, step) * gain, whole, _rounded(threshold, unit)
+
+    def _step(self, weight: Tensor) -> Tensor:
+        """The real value of one integer weight: int8, and no sum of inputs may reach the accumulator's limit."""
+        low, high = (0.0, 1.0) if self.unit == 1.0 else (-1 / self.unit, 1 / self.unit - 1)
+        step = weight.abs().max() / WEIGHT_LIMIT
+        while True:
+            whole = (weight / step).round().flatten(1)
+            positive, negative = whole.clamp_min(0).sum(1), whole.clamp_max(0).sum(1)
+            reach = torch.maximum(positive * high + negative * low, -positive * low - negative * high).max()
+            if reach < ACCUMULATOR_LIMIT:
+                return step
+            step = step * (reach / (ACCUMULATOR_LIMIT - 1) * (1 + 1e-3))
+
+
+def _rounded(x: Tensor, step: Tensor) -> Tensor:
+    """The nearest multiple of `step`; its gradient is that of x."""
+    return x + ((x / step).round() * step - x).detach()
 
 
 class SpikingTemporalModulator(nn.Sequential):
     """ConvLIF layers in a row; the last one's potential after the last step is the output."""
 
-    def __init__(self, channels: int, config: StmConfig) -> None:
+    def __init__(self, channels: int, config: StmConfig, unit: float) -> None:
+        """Build the layers; `unit` is the real value of one integer of the input."""
         layers = []
         last = len(config.channels) - 1
         for i, (out, stride) in enumerate(zip(config.channels, config.strides, strict=True)):
-            layers.append(ConvLIF(channels, out, config.kernel, stride, config, readout=i == last))
-            channels = out
+            layers.append(ConvLIF(channels, out, config.kernel, stride, config, unit=unit, readout=i == last))
+            channels, unit = out, 1.0
         super().__init__(*layers)

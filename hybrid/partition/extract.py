@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 
 import numpy as np
@@ -31,15 +32,16 @@ def chip_layers(graph: ModelGraph, on_chip: Sequence[str]) -> tuple[FloatConvLIF
     modules = dict(graph.module.named_modules())
     layers = []
     for name in on_chip:
-        layer = modules[name]
+        layer = modules[name.partition("#")[0]]  # a module's second call is another population
         if not isinstance(layer, ConvLIF):
             raise TypeError(f"{name} is a {type(layer).__name__}, which no rule lets on the chip")
         keep = float(layer.keep)
         conv = layer.conv
-        weight = conv.weight.detach().double().numpy() * (1 - keep)
+        source = producers[name]
+        weight = conv.weight[:, : graph.ops[source].shape[1]].detach().double().numpy() * (1 - keep)
         layers.append(
             FloatConvLIF(
-                name=name, source=producers[name], weight=np.asarray(weight), stride=_pair(conv.stride),
+                name=name, source=source, weight=np.asarray(weight), stride=_pair(conv.stride),
                 padding=_pair(conv.padding), dilation=_pair(conv.dilation), groups=conv.groups, keep=keep,
                 vth=float(layer.threshold), reset=Reset(layer.reset), readout=layer.readout,
             )
@@ -59,7 +61,7 @@ def host_module(graph: ModelGraph, on_chip: Collection[str]) -> tuple[nn.Module,
         used = any(graph.names[user] not in on_chip for user in node.users)
         if node.op == "placeholder" or name in on_chip:
             if used:
-                copied[node] = part.placeholder(name.replace(".", "_"))
+                copied[node] = part.placeholder(re.sub(r"\W", "_", name))
                 inputs.append(name)
         else:
             copied[node] = part.node_copy(node, lambda n: copied[n])

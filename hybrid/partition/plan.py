@@ -114,7 +114,7 @@ def make_plan(
     Raises:
         IllegalPlanError: for a pin that names no op, or an op that the chip cannot run.
     """
-    broken = {name: violations(op) for name, op in graph.ops.items()}
+    broken = {name: violations(op, graph) for name, op in graph.ops.items()}
     pinned = _pinned(graph, pins, broken)
     costs = costs_of(graph, chip, host, link, input_bits)
     ends = {name for name, op in graph.ops.items() if op.kind in ("input", "output")}
@@ -133,7 +133,7 @@ def make_plan(
             target="chip" if name in chosen else "host",
             reason=_reason(name, ends, pinned, broken),
             violations=() if name in ends else broken[name],
-            chip_j=costs.chip.get(name),
+            chip_j=None if broken[name] else costs.chip.get(name),
             host_j=costs.host[name],
         )
         for name in graph.ops

@@ -16,5 +16,5 @@ def load_clip(path: Path, config: InputConfig) -> Views:
     Raises:
         BadInputError: for a video that cannot be used.
     """
-    gops = sample(path, config.views, steps=config.steps)
+    gops = sample(path, config.views, steps=config.steps, accumulate=config.accumulated)
     return centre_crop(to_views(gops, sizes_of(config)), config.crop)

@@ -1,155 +1,173 @@
-"""Folders of clips: one folder per class, split by recording group, GOPs held in memory."""
+"""Clips as a training loop takes them: prepared once, then GOPs drawn by segment and augmented."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import hashlib
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, Sampler
 
-from hybrid.datasets.folder import group_of
-from hybrid.datasets.parse import is_video
+from hybrid.datasets.records import LabelledClip
 from hybrid.errors import BadInputError
 from hybrid.model.config import InputConfig, ModelConfig
 from hybrid.model.inputs import sizes_of, to_tensors
 from hybrid.video import read
 from hybrid.video.cache import cached_views
+from hybrid.video.reader import index
+from hybrid.video.transcode import Format, transcode
 from hybrid.video.transform import Views, centre_crop, crop, flip, to_views
 
-
-@dataclass(frozen=True, slots=True)
-class Clip:
-    """One labelled video.
-
-    Attributes:
-        path: the file.
-        label: name of its class, the folder's.
-        group: recording it belongs to; clips of one group share person, place and light.
-    """
-
-    path: Path
-    label: str
-    group: str
+Item = tuple[Tensor, Tensor, Tensor, int]
+LATER_STARTS = (3, 6, 9)
+"""First frames of the re-encoded copies of a training clip, so that its GOPs begin elsewhere."""
 
 
-def find_clips(root: Path, classes: Sequence[str]) -> tuple[Clip, ...]:
-    """List `root/LABEL/GROUP_INDEX.avi` in a fixed order.
-
-    Raises:
-        BadInputError: for a missing folder, an unknown label or an empty class.
-    """
-    if not root.is_dir():
-        raise BadInputError(str(root), "there is no such folder", "give a folder with one sub-folder per class")
-    unknown = sorted({x.name for x in root.iterdir() if x.is_dir() and not x.name.startswith(".")} - set(classes))
-    if unknown:
-        raise BadInputError(
-            str(root), f"{unknown[0]!r} is not in the config's classes", "add it there, or move it away"
-        )
-    clips: list[Clip] = []
-    for label in classes:
-        paths = sorted(x for x in (root / label).glob("*") if is_video(x))
-        if not paths:
-            raise BadInputError(
-                str(root / label), "this class has no clips", "add clips, or take the class out of the config"
-            )
-        for path in paths:
-            clips.append(Clip(path, label, group_of(path)))
-    return tuple(clips)
-
-
-def split_by_group(clips: Sequence[Clip], share: float) -> tuple[tuple[Clip, ...], tuple[Clip, ...]]:
-    """Hold out whole recording groups: per class the smallest ones until `share` is reached, never all.
-
-    Returns:
-        Training clips and held-out clips; no group is in both.
-    """
-    held: set[tuple[str, str]] = set()
-    for label in dict.fromkeys(clip.label for clip in clips):
-        sizes: dict[str, int] = {}
-        for clip in clips:
-            if clip.label == label:
-                sizes[clip.group] = sizes.get(clip.group, 0) + 1
-        goal, count = share * sum(sizes.values()), 0
-        for group in sorted(sizes, key=lambda g: (sizes[g], g))[:-1]:
-            if count >= goal:
-                break
-            held.add((label, group))
-            count += sizes[group]
-    train = tuple(clip for clip in clips if (clip.label, clip.group) not in held)
-    return train, tuple(clip for clip in clips if (clip.label, clip.group) in held)
-
-
-def load_views(clip: Path, config: InputConfig, cache: Path | None = None) -> Views:
+def load_views(clip: Path, config: InputConfig, cache: Path | None = None, start: int = 0) -> Views:
     """Every whole GOP of a clip, resized and quantised, not cropped; kept in the folder `cache` where given.
+
+    Args:
+        clip: the video.
+        config: how a GOP becomes arrays.
+        cache: folder for prepared clips.
+        start: re-encode the clip from this frame on. A GOP begins where the encoder put an I-frame; a copy that
+            starts later has other I-frames, and other vectors for the same movement.
 
     Raises:
         BadInputError: for a broken clip, or one shorter than one GOP.
     """
 
     def make() -> Views:
-        gops = [gop for gop in read(clip, max_steps=config.steps) if gop.steps == config.steps]
-        if not gops:
-            raise BadInputError(str(clip), f"no GOP has an I-frame and {config.steps} P-frames", "use a longer clip")
-        return to_views(gops, sizes_of(config))
+        if start == 0:
+            return _read_views(clip, config)
+        with tempfile.TemporaryDirectory() as folder:
+            copy = Path(folder) / "copy.avi"
+            transcode(clip, copy, Format(gop=config.steps + 1, start=start))
+            return _read_views(copy, config)
 
     if cache is None:
         return make()
-    return cached_views(clip, config.model_dump(exclude={"crop", "views"}), cache, make)
+    return cached_views(clip, config.model_dump(exclude={"crop", "views"}) | {"start": start}, cache, make)
 
 
-class ClipDataset(Dataset[tuple[Tensor, Tensor, Tensor, int]]):
+def _read_views(clip: Path, config: InputConfig) -> Views:
+    read_gops = read(clip, accumulate=config.accumulated, max_steps=config.steps)
+    gops = [gop for gop in read_gops if gop.steps == config.steps]
+    if not gops:
+        raise BadInputError(str(clip), f"no GOP has an I-frame and {config.steps} P-frames", "use a longer clip")
+    return to_views(gops, sizes_of(config))
+
+
+class ClipDataset(Dataset[Item]):
     """Clips as (iframe [V, ...], motion [V, T, ...], residual [V, T, ...], label).
 
-    For training, the GOP of each segment, the crop, its scale and the flip are drawn at random (TSN, Wang et
-    al. 2016), and the I-frames are blanked now and then; otherwise the middle GOP of each segment and the
-    centre crop.
+    Measured clips give the middle GOP of each segment and the centre crop. Training clips are asked for by
+    (epoch, number), which alone seeds the draw: GOP within each segment (TSN, Wang et al. 2016), re-encoded copy,
+    crop and its scale, flip, and whether the I-frames are blanked. So it does not matter which process loads a
+    clip, nor whether the training was stopped and resumed.
     """
 
     def __init__(
         self,
-        clips: Sequence[Clip],
+        clips: Sequence[LabelledClip],
         config: ModelConfig,
         *,
-        train: bool,
+        seed: int | None = None,
         cache: Path | None = None,
         on_clip: Callable[[], None] = lambda: None,
     ) -> None:
-        self._config, self._train = config, train
+        """Prepare every clip.
+
+        Args:
+            clips: what to load.
+            config: of the model.
+            seed: of the draws; None to measure.
+            cache: folder for prepared clips; in memory where it is None.
+            on_clip: told after each clip.
+
+        Raises:
+            BadInputError: for a clip that cannot be used.
+        """
+        self._config, self._seed = config, seed
         self._labels = [config.classes.index(clip.label) for clip in clips]
-        self._views = []
+        self._copies: list[list[Views]] = []
         for clip in clips:
-            self._views.append(load_views(clip.path, config.input, cache))
+            self._copies.append(self._prepare(clip.path, cache))
             on_clip()
 
     def __len__(self) -> int:
         return len(self._labels)
 
-    def __getitem__(self, item: int) -> tuple[Tensor, Tensor, Tensor, int]:
-        views, config = self._views[item], self._config.input
-        offsets = torch.rand(config.views) if self._train else torch.full((config.views,), 0.5)
+    def __getitem__(self, item: int | tuple[int, int]) -> Item:
+        config = self._config.input
+        if isinstance(item, tuple):
+            epoch, number = item
+            generator = torch.Generator().manual_seed(seed_of(self._seed or 0, epoch, number))
+            return (*self._draw(self._copies[number], generator), self._labels[number])
+        views = self._copies[item][0]
         count = len(views.iframe)
-        chosen = [int((i + float(offset)) * count / config.views) for i, offset in enumerate(offsets)]
-        views = Views(views.iframe[chosen], views.motion[chosen], views.residual[chosen])
-        if not self._train:
-            return (*to_tensors(centre_crop(views, config.crop), config), self._labels[item])
-        return (*self._augment(views), self._labels[item])
+        middle = [int((i + 0.5) * count / config.views) for i in range(config.views)]
+        return (*to_tensors(centre_crop(_pick(views, middle), config.crop), config), self._labels[item])
 
-    def _augment(self, views: Views) -> tuple[Tensor, Tensor, Tensor]:
+    def _prepare(self, clip: Path, cache: Path | None) -> list[Views]:
+        config = self._config.input
+        copies = [load_views(clip, config, cache)]
+        if self._seed is not None and self._config.training.later_starts:
+            frames = sum(gop.frames for gop in index(clip))
+            copies += [load_views(clip, config, cache, x) for x in LATER_STARTS if frames - x > config.steps]
+        return copies
+
+    def _draw(self, copies: Sequence[Views], generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         config, training = self._config.input, self._config.training
+
+        def below(limit: int) -> int:
+            return int(torch.randint(limit, (), generator=generator))
+
+        views = copies[below(len(copies))]
+        count, offsets = len(views.iframe), torch.rand(config.views, generator=generator)
+        views = _pick(views, [int((i + float(x)) * count / config.views) for i, x in enumerate(offsets)])
         height, width = views.iframe.shape[-2:]
-        side = round(min(height, width) * training.scales[int(torch.randint(len(training.scales), ()))])
-        top, left = int(torch.randint(height - side + 1, ())), int(torch.randint(width - side + 1, ()))
-        views = crop(views, top, left, side)
-        if bool(torch.randint(2, ())):
+        side = round(min(height, width) * training.scales[below(len(training.scales))])
+        views = crop(views, below(height - side + 1), below(width - side + 1), side)
+        if below(2):
             views = flip(views)
         iframe, motion, residual = (_scale(x, config.crop) for x in to_tensors(views, config))
-        if float(torch.rand(())) < training.iframe_dropout:
+        if float(torch.rand((), generator=generator)) < training.iframe_dropout:
             iframe = torch.full_like(iframe, 0.5)
         return iframe, motion * (config.crop / side), residual
+
+
+class EpochSampler(Sampler[tuple[int, int]]):
+    """Every clip once, as (epoch, number), in an order that seed and epoch fix; Lightning tells the epoch."""
+
+    def __init__(self, count: int, seed: int) -> None:
+        self._count, self._seed, self._epoch = count, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by Lightning at the start of every epoch."""
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        generator = torch.Generator().manual_seed(seed_of(self._seed, self._epoch, -1))
+        order = torch.randperm(self._count, generator=generator).tolist()
+        return iter([(self._epoch, number) for number in order])
+
+
+def _pick(views: Views, chosen: Sequence[int]) -> Views:
+    return Views(views.iframe[chosen], views.motion[chosen], views.residual[chosen])
+
+
+def seed_of(*parts: int) -> int:
+    """A seed of its own for every draw that `parts` name."""
+    digest = hashlib.sha256(repr(parts).encode()).digest()
+    return int.from_bytes(digest[:8], "little", signed=True)
 
 
 def _scale(planes: Tensor, side: int) -> Tensor:

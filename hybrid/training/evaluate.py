@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torchmetrics.functional.classification import multiclass_confusion_matrix
+from torchmetrics.functional.classification import multiclass_accuracy, multiclass_confusion_matrix
 
+from hybrid.datasets.records import LabelledClip
 from hybrid.errors import BadInputError
 from hybrid.graph import trace
 from hybrid.model.checkpoint import Checkpoint
@@ -18,7 +19,6 @@ from hybrid.partition.extract import chip_layers, host_module
 from hybrid.runtime.backends import BACKENDS, executors
 from hybrid.runtime.boundary import host_values
 from hybrid.runtime.clip import load_clip
-from hybrid.training.dataset import Clip
 from hybrid.video.transform import Views
 from snn_export.quantize import quantize
 
@@ -31,17 +31,51 @@ class Evaluation:
 
     Attributes:
         backend: what ran the spiking part; `torch` is the float model.
+        classes: labels in the order of the matrix.
         top1: share of clips whose label came first, 0 to 1.
+        top5: share of clips whose label was among the first five (or all, where there are fewer).
         confusion: clips by true label (rows) and predicted label (columns).
+        predictions: predicted label of every clip, in the order given.
     """
 
     backend: str
+    classes: tuple[str, ...]
     top1: float
+    top5: float
     confusion: tuple[tuple[int, ...], ...]
+    predictions: tuple[str, ...]
+
+    def per_class(self) -> tuple[ClassAccuracy, ...]:
+        """How each class fared."""
+        rows = []
+        for i, label in enumerate(self.classes):
+            clips, right = sum(self.confusion[i]), self.confusion[i][i]
+            called = sum(row[i] for row in self.confusion)
+            rows.append(
+                ClassAccuracy(label, clips, right / clips if clips else None, right / called if called else None)
+            )
+        return tuple(rows)
+
+
+@dataclass(frozen=True, slots=True)
+class ClassAccuracy:
+    """One class of an evaluation.
+
+    Attributes:
+        label: its name.
+        clips: clips of this class.
+        recall: share of them that were called so; None without clips.
+        precision: share of the clips called so that are of this class; None where none was called so.
+    """
+
+    label: str
+    clips: int
+    recall: float | None
+    precision: float | None
 
 
 def evaluate(
-    checkpoint: Checkpoint, clips: Sequence[Clip], backend: str, on_clip: Callable[[], None] = lambda: None
+    checkpoint: Checkpoint, clips: Sequence[LabelledClip], backend: str, on_clip: Callable[[], None] = lambda: None
 ) -> Evaluation:
     """Predict every clip from its middle GOPs and centre crops; logits are averaged over the views.
 
@@ -58,18 +92,26 @@ def evaluate(
         raise BadInputError("clips", "there is nothing to evaluate on", "give a folder with clips")
     config, classes = checkpoint.model.config.input, checkpoint.model.config.classes
     forward: Forward | None = None
-    truth, predicted = [], []
+    scores = []
     with ExitStack() as stack:
         for clip in clips:
             views = load_clip(clip.path, config)
             forward = forward or _forward(checkpoint, views, backend, stack)
             with torch.no_grad():
-                predicted.append(int(forward(views).mean(0).argmax()))
-            truth.append(classes.index(clip.label))
+                scores.append(forward(views).mean(0))
             on_clip()
-    matrix = multiclass_confusion_matrix(torch.tensor(predicted), torch.tensor(truth), len(classes))
-    top1 = float(matrix.diagonal().sum() / matrix.sum())
-    return Evaluation(backend, top1, tuple(tuple(int(n) for n in row) for row in matrix))
+    logits, truth = torch.stack(scores), torch.tensor([classes.index(clip.label) for clip in clips])
+    predicted = logits.argmax(1)
+    matrix = multiclass_confusion_matrix(predicted, truth, len(classes))
+    top5 = multiclass_accuracy(logits, truth, len(classes), average="micro", top_k=min(5, len(classes)))
+    return Evaluation(
+        backend, classes, float((predicted == truth).float().mean()), float(top5),
+        tuple(tuple(int(n) for n in row) for row in matrix), tuple(classes[int(i)] for i in predicted),
+    )  # fmt: skip
+
+
+def _share(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
 
 
 def _forward(checkpoint: Checkpoint, example: Views, backend: str, stack: ExitStack) -> Forward:
@@ -80,6 +122,8 @@ def _forward(checkpoint: Checkpoint, example: Views, backend: str, stack: ExitSt
         raise BadInputError(backend, "there is no such backend", f"use torch or one of {', '.join(BACKENDS)}")
     graph = trace(model, to_tensors(example, config))
     on_chip = [op.name for op in graph.ops.values() if op.spiking]
+    if not on_chip:
+        raise BadInputError(backend, "the model has no spiking layer for it to run", "use --backend torch")
     network = quantize(input_ports(config), chip_layers(graph, on_chip))
     module, names = host_module(graph, on_chip)
     run = stack.enter_context(executors(network))(backend)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import lightning
@@ -10,15 +11,22 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchmetrics.classification import MulticlassAccuracy
 
+from hybrid.errors import HybridError
 from hybrid.model.hybrid_model import HybridModel
+from hybrid.model.stm import ConvLIF
+from hybrid.training.dataset import seed_of
+
+WARM_UP = 0.3
+"""Share of the steps in which the learning rate rises."""
+Batch = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
 class TrainingModule(lightning.LightningModule):
     """Trains a HybridModel on batches of clips; the clip's logits are the mean over its views."""
 
-    def __init__(self, model: HybridModel) -> None:
+    def __init__(self, model: HybridModel, seed: int) -> None:
         super().__init__()
-        self.model, self.config = model, model.config.training
+        self.model, self.config, self.seed = model, model.config.training, seed
         self.accuracy = MulticlassAccuracy(len(model.config.classes), average="micro")
 
     def forward(self, iframe: Tensor, motion: Tensor, residual: Tensor) -> Tensor:
@@ -27,21 +35,51 @@ class TrainingModule(lightning.LightningModule):
         logits = self.model(iframe.flatten(0, 1), motion.flatten(0, 1), residual.flatten(0, 1))
         return torch.as_tensor(logits.reshape(batch, -1, logits.shape[-1]).mean(1))
 
-    def training_step(self, batch: tuple[Tensor, Tensor, Tensor, Tensor], _: int) -> Tensor:
-        """Cross-entropy with label smoothing."""
+    def on_train_epoch_start(self) -> None:
+        """Turn to the quantised form of the spiking layers when it is time."""
+        quantised = self.current_epoch >= self.config.quantised_from * self.config.epochs
+        for module in self.model.modules():
+            if isinstance(module, ConvLIF):
+                module.quantised = quantised
+
+    def on_train_end(self) -> None:
+        """Leave the model in its float form."""
+        for module in self.model.modules():
+            if isinstance(module, ConvLIF):
+                module.quantised = False
+
+    def training_step(self, batch: Batch, step: int) -> Tensor:
+        """Cross-entropy with label smoothing, on mixed clips where the config says so.
+
+        Raises:
+            HybridError: where the loss is not finite.
+        """
+        # every step is seeded by itself, so that a resumed training draws what an unbroken one draws
+        torch.manual_seed(seed_of(self.seed, self.current_epoch, step))
         *clips, labels = batch
-        loss = F.cross_entropy(self(*clips), labels, label_smoothing=self.config.label_smoothing)
-        self.log("loss", loss, prog_bar=True)
+        targets = F.one_hot(labels, len(self.model.config.classes)).to(clips[0].dtype)
+        if self.config.mixup:
+            share = torch.distributions.Beta(self.config.mixup, self.config.mixup).sample()
+            partner = torch.randperm(len(labels))
+            clips = [share * x + (1 - share) * x[partner] for x in clips]
+            targets = share * targets + (1 - share) * targets[partner]
+        loss = F.cross_entropy(self(*clips), targets, label_smoothing=self.config.label_smoothing)
+        if not bool(torch.isfinite(loss)):
+            raise HybridError(
+                f"epoch {self.current_epoch + 1}, step {step + 1}", f"the loss is {float(loss)}{self._not_finite()}",
+                "lower training.learning_rate, or train in 32 bits",
+            )  # fmt: skip
+        self.log("loss", loss)
         return loss
 
-    def validation_step(self, batch: tuple[Tensor, Tensor, Tensor, Tensor], _: int) -> None:
+    def validation_step(self, batch: Batch, _: int) -> None:
         """Top-1 accuracy over the clips."""
         *clips, labels = batch
         self.accuracy(self(*clips), labels)
-        self.log("accuracy", self.accuracy, prog_bar=True)
+        self.log("accuracy", self.accuracy)
 
     def configure_optimizers(self) -> Any:
-        """AdamW with a cosine schedule over the epochs; leak, threshold and norms are not decayed."""
+        """AdamW with a warm-up and a cosine over the steps; leak, threshold and norms are not decayed."""
         decayed = [p for p in self.parameters() if p.ndim > 1]
         others = [p for p in self.parameters() if p.ndim <= 1]
         groups = [
@@ -49,7 +87,18 @@ class TrainingModule(lightning.LightningModule):
             {"params": others, "weight_decay": 0.0},
         ]
         optimizer = torch.optim.AdamW(groups, lr=self.config.learning_rate)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, self.config.learning_rate, total_steps=int(self.trainer.estimated_stepping_batches)
-        )
+        steps = int(self.trainer.estimated_stepping_batches)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _share_of_peak(step, steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _not_finite(self) -> str:
+        names = [name for name, p in self.model.named_parameters() if not bool(torch.isfinite(p).all())]
+        return f"; the weights of {names[0]} are not finite either" if names else "; all weights are finite"
+
+
+def _share_of_peak(step: int, steps: int) -> float:
+    """The learning rate as a share of its peak: a linear rise, then half a cosine."""
+    warm = WARM_UP * steps
+    if step < warm:
+        return 0.04 + 0.96 * step / warm
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warm) / (steps - warm))))

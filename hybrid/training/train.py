@@ -1,4 +1,4 @@
-"""Train a model on a folder of clips and write a checkpoint that says how it was made."""
+"""Train a model on labelled clips and write a checkpoint that says how it was made."""
 
 from __future__ import annotations
 
@@ -6,17 +6,42 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import lightning
-from lightning.pytorch.callbacks import LambdaCallback
+import torch
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch.utils.data import DataLoader
 
+from hybrid.errors import BadInputError, HybridError
 from hybrid.model.checkpoint import save_checkpoint
 from hybrid.model.config import ModelConfig
 from hybrid.model.hybrid_model import HybridModel
-from hybrid.training.dataset import ClipDataset, find_clips, split_by_group
+from hybrid.training.dataset import ClipDataset, EpochSampler
 from hybrid.training.initialise import scale_to_firing_rate
 from hybrid.training.module import TrainingModule
+from hybrid.training.progress import Progress
+from hybrid.training.runfolder import RunFolder
+from hybrid.training.splits import Clips
+
+
+@dataclass(frozen=True, slots=True)
+class Hardware:
+    """Where to train; the names and meanings are Lightning's.
+
+    Attributes:
+        accelerator: `auto`, `cpu`, `gpu`, ...
+        devices: how many.
+        strategy: how several work together, such as `ddp`.
+        precision: such as `32-true`; `auto` for `bf16-mixed` on a GPU and 32 bits elsewhere.
+        workers: processes that load clips.
+    """
+
+    accelerator: str = "auto"
+    devices: int = 1
+    strategy: str = "auto"
+    precision: str = "auto"
+    workers: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,83 +49,147 @@ class TrainingResult:
     """What came out.
 
     Attributes:
-        accuracy: top-1 on the held-out groups after the last epoch, 0 to 1; None where nothing was held out.
+        accuracy: top-1 on the held-out clips after the last epoch, 0 to 1; None where nothing was held out.
         train_clips: clips trained on.
-        held_out_clips: clips of the held-out groups.
+        held_out_clips: clips measured on.
+        resumed_from: epochs that an earlier, stopped training had done.
+        compute_share: share of the epochs' time spent on batches, not on waiting for them.
     """
 
     accuracy: float | None
     train_clips: int
     held_out_clips: int
+    resumed_from: int
+    compute_share: float
 
 
 def train(
-    data: Path,
+    clips: tuple[Clips, Clips],
     config: ModelConfig,
     out: Path,
     *,
-    held_out: float,
     seed: int,
     command: str,
+    initial: HybridModel | None = None,
+    hardware: Hardware | None = None,
     cache: Path | None = None,
     on_load: Callable[[int, int], None] = lambda done, total: None,
     on_epoch: Callable[[int, float], None] = lambda done, loss: None,
 ) -> TrainingResult:
-    """Train for a fixed number of epochs; the held-out groups are measured, never selected on.
+    """Train for a fixed number of epochs; the held-out clips are measured at the end, never selected on.
+
+    Beside `out` lies a run folder with logs and the state after the last whole epoch: the same call goes on from
+    there if it was stopped, with the same result.
 
     Args:
-        data: folder with one sub-folder per class.
+        clips: to train on, and to measure.
         config: the model.
         out: the checkpoint to write.
-        held_out: share of the clips of each class to hold out, in whole recording groups.
         seed: of everything random.
         command: written into the checkpoint, to do it again.
+        initial: start from its weights; where the classes differ, but for the head's.
+        hardware: where to train.
         cache: folder for prepared clips, so that the next run need not read them again.
         on_load: told how many clips of how many are read.
         on_epoch: told how many epochs are done, and the loss of the last step.
 
     Raises:
-        BadInputError: for a data set or a clip that cannot be used.
+        BadInputError: for a clip that cannot be used, a run folder of another training, or weights of another
+            config to start from.
+        HybridError: for a loss that is not finite; the last good epoch is kept as a checkpoint.
     """
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     lightning.seed_everything(seed, verbose=False)
-    clips = find_clips(data, config.classes)
-    train_clips, held_clips = split_by_group(clips, held_out)
-    done = iter(range(1, len(clips) + 1))
+    if not clips[0]:
+        raise BadInputError("training clips", "there are none", "hold out less")
+    folder = RunFolder.open(out, config, seed, clips, command)
+    to_train, to_measure = _loaders(clips, config, seed, cache, hardware or Hardware(), on_load)
+    module = TrainingModule(HybridModel(config), seed)
+    if initial is not None:
+        _take_weights(module.model, initial)
+    elif not folder.epochs_done:
+        scale_to_firing_rate(module.model, *(x.flatten(0, 1) for x in next(iter(to_train))[:3]))
+    progress = Progress(on_epoch)
+    trainer = _trainer(config, folder, hardware or Hardware(), progress)
+    try:
+        trainer.fit(module, to_train, to_measure, ckpt_path=folder.resume_from, weights_only=True)
+    except HybridError as error:
+        raise HybridError(error.where, error.what, f"{error.fix}; {folder.keep_last_good(config)}") from error
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    accuracy = float(trainer.callback_metrics["accuracy"]) if clips[1] else None
+    if trainer.is_global_zero:
+        save_checkpoint(module.model, out, _notes(clips, seed, command, accuracy))
+        folder.finish()
+    return TrainingResult(accuracy, len(clips[0]), len(clips[1]), folder.epochs_done, progress.compute_share)
+
+
+def _take_weights(model: HybridModel, initial: HybridModel) -> None:
+    weights, own = initial.state_dict(), model.state_dict()
+    if initial.config.classes != model.config.classes:
+        weights = {name: x for name, x in weights.items() if not name.startswith("head.")}
+        weights |= {name: x for name, x in own.items() if name.startswith("head.")}
+    wrong = sorted(
+        name for name in weights.keys() | own.keys()
+        if name not in weights or name not in own or weights[name].shape != own[name].shape
+    )  # fmt: skip
+    if wrong:
+        what = f"its weights are those of another config ({initial.config.name}): {wrong[0]} does not fit"
+        raise BadInputError("the checkpoint to start from", what, "train with its config, or start anew")
+    model.load_state_dict(weights)
+
+
+def _loaders(
+    clips: tuple[Clips, Clips],
+    config: ModelConfig,
+    seed: int,
+    cache: Path | None,
+    hardware: Hardware,
+    on_load: Callable[[int, int], None],
+) -> tuple[DataLoader[Any], DataLoader[Any] | None]:
+    done = iter(range(1, len(clips[0]) + len(clips[1]) + 1))
 
     def tick() -> None:
-        on_load(next(done), len(clips))
+        on_load(next(done), len(clips[0]) + len(clips[1]))
 
-    sets = [
-        ClipDataset(part, config, train=train, cache=cache, on_clip=tick)
-        for part, train in ((train_clips, True), (held_clips, False))
-    ]
-    batch = min(config.training.batch, len(train_clips))
-    to_train = DataLoader(sets[0], batch, shuffle=True, drop_last=True)
-    to_measure = DataLoader(sets[1], batch) if held_clips else None
-    model = HybridModel(config)
-    _, motion, residual, _ = next(iter(to_train))
-    scale_to_firing_rate(model.stm_motion, motion.flatten(0, 1))
-    scale_to_firing_rate(model.stm_residual, residual.flatten(0, 1))
-    module = TrainingModule(model)
-    trainer = lightning.Trainer(
-        max_epochs=config.training.epochs, deterministic=True, num_sanity_val_steps=0, log_every_n_steps=1,
-        check_val_every_n_epoch=config.training.epochs,
-        logger=False, enable_checkpointing=False, enable_model_summary=False, enable_progress_bar=False,
-        callbacks=[LambdaCallback(on_train_epoch_end=lambda t, _: on_epoch(t.current_epoch + 1, _loss(t)))],
+    trained = ClipDataset(clips[0], config, seed=seed, cache=cache, on_clip=tick)
+    measured = ClipDataset(clips[1], config, cache=cache, on_clip=tick)
+    batch = min(config.training.batch, len(clips[0]))
+    to_train = _loader(trained, batch, EpochSampler(len(clips[0]), seed), hardware.workers)
+    return to_train, _loader(measured, batch, None, hardware.workers) if clips[1] else None
+
+
+def _loader(clips: ClipDataset, batch: int, sampler: EpochSampler | None, workers: int) -> DataLoader[Any]:
+    return DataLoader(
+        clips, batch, sampler=sampler, drop_last=sampler is not None, num_workers=workers,
+        persistent_workers=workers > 0,
     )  # fmt: skip
-    trainer.fit(module, to_train, to_measure)
-    accuracy = float(trainer.callback_metrics["accuracy"]) if held_clips else None
-    notes = {"command": command, "seed": str(seed), "train_clips": str(len(train_clips))}
+
+
+def _trainer(config: ModelConfig, folder: RunFolder, hardware: Hardware, progress: Progress) -> lightning.Trainer:
+    on_gpu = hardware.accelerator in ("gpu", "cuda") or (hardware.accelerator == "auto" and torch.cuda.is_available())
+    precision: Any = hardware.precision
+    if precision == "auto":
+        precision = "bf16-mixed" if on_gpu else "32-true"
+    logs = folder.path / "logs"
+    loggers = [
+        CSVLogger(logs, name="csv", version=f"from_epoch_{folder.epochs_done}"),
+        TensorBoardLogger(logs, name="tensorboard", version=f"from_epoch_{folder.epochs_done}"),
+    ]
+    return lightning.Trainer(
+        accelerator=hardware.accelerator, devices=hardware.devices, strategy=hardware.strategy, precision=precision,
+        max_epochs=config.training.epochs, check_val_every_n_epoch=config.training.epochs,
+        deterministic="warn" if on_gpu else True, num_sanity_val_steps=0, log_every_n_steps=1, logger=loggers,
+        enable_model_summary=False, enable_progress_bar=False, callbacks=[progress, folder.saver()],
+    )  # fmt: skip
+
+
+def _notes(clips: tuple[Clips, Clips], seed: int, command: str, accuracy: float | None) -> dict[str, str]:
+    notes = {"command": command, "seed": str(seed), "train_clips": str(len(clips[0]))}
     if accuracy is not None:
         notes |= {
-            "held_out_groups": ", ".join(sorted({clip.group for clip in held_clips})),
-            "held_out_clips": str(len(held_clips)),
+            "held_out_groups": ", ".join(sorted({clip.group for clip in clips[1]})),
+            "held_out_clips": str(len(clips[1])),
             "held_out_accuracy": f"{accuracy:.4f}",
         }
-    save_checkpoint(module.model, out, notes)
-    return TrainingResult(accuracy, len(train_clips), len(held_clips))
-
-
-def _loss(trainer: lightning.Trainer) -> float:
-    return float(trainer.callback_metrics["loss"])
+    return notes

@@ -13,14 +13,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
 
 from hybrid.files import write_aside
 from hybrid.video.transform import Views
 
 VERSION = 1
 """Raised whenever the same settings would give other arrays."""
+DTYPES = {"U8": "<u1", "I16": "<i2"}
+"""Names of the types in a safetensors header."""
 
 
 def cached_views(path: Path, settings: Mapping[str, object], folder: Path, make: Callable[[], Views]) -> Views:
@@ -32,6 +34,9 @@ def cached_views(path: Path, settings: Mapping[str, object], folder: Path, make:
         folder: where entries lie; made where it is missing.
         make: reads and prepares the video.
 
+    Returns:
+        Arrays that may be mapped from the entry, and read-only.
+
     Raises:
         OSError: where the folder cannot be written.
     """
@@ -39,14 +44,26 @@ def cached_views(path: Path, settings: Mapping[str, object], folder: Path, make:
     entry = folder / f"{_key(path, settings)}.safetensors"
     if entry.is_file():
         try:
-            return Views(**load_file(entry))
-        except (SafetensorError, TypeError):
+            return _mapped(entry)
+        except (SafetensorError, TypeError, KeyError):
             entry.unlink(missing_ok=True)  # not ours, or cut off by a full disk of old: make it anew
     views = make()
     arrays = {"iframe": views.iframe, "motion": views.motion, "residual": views.residual}
     # safetensors writes the memory as it lies, whatever the strides say
     write_aside(entry, save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
     return views
+
+
+def _mapped(entry: Path) -> Views:
+    """The arrays of an entry, mapped into memory: what is not looked at is not read."""
+    with safe_open(entry, "numpy"):  # checks the header against the file's length
+        raw = np.memmap(entry, np.uint8, "r")
+    begin = 8 + int(raw[:8].view("<u8")[0])
+    arrays = {}
+    for name, form in json.loads(bytes(raw[8:begin])).items():
+        first, last = form["data_offsets"]
+        arrays[name] = raw[begin + first : begin + last].view(DTYPES[form["dtype"]]).reshape(form["shape"])
+    return Views(**arrays)
 
 
 def _key(path: Path, settings: Mapping[str, object]) -> str:

@@ -51,6 +51,7 @@ class Format:
         lines: height of the picture, even; the width follows the shape of the picture as shown, even too.
         gop: frames per GOP, the I-frame included, 1 to 600.
         quantiser: MPEG-4's fixed quantiser, 2 (near-lossless) to 31.
+        start: frames to leave out at the beginning.
 
     Raises:
         BadInputError: for a value out of range.
@@ -59,6 +60,7 @@ class Format:
     lines: int = 240
     gop: int = 12
     quantiser: int = 5
+    start: int = 0
 
     def __post_init__(self) -> None:
         if self.lines % 2 or not 16 <= self.lines <= 4096:
@@ -67,11 +69,14 @@ class Format:
             raise BadInputError("gop", f"{self.gop} frames per GOP cannot be encoded", "give 1 to 600")
         if not 2 <= self.quantiser <= 31:
             raise BadInputError("quantiser", f"there is no quantiser {self.quantiser}", "give 2 to 31")
+        if self.start < 0:
+            raise BadInputError("start", f"{self.start} frames cannot be left out", "give 0 or more")
 
     @property
     def tag(self) -> str:
         """These settings as the comment in a file made with them."""
-        return f"hybrid transcode lines={self.lines} gop={self.gop} quantiser={self.quantiser}"
+        start = f" start={self.start}" if self.start else ""
+        return f"hybrid transcode lines={self.lines} gop={self.gop} quantiser={self.quantiser}{start}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,9 +351,13 @@ def _encode(source: Path, aside: Path, form: Format) -> int:
         video.thread_type = "AUTO"
         out.metadata["comment"] = form.tag
         stream = None
-        for frame in container.decode(video):
+        for number, frame in enumerate(container.decode(video)):
             if frame.is_corrupt:
-                raise BadInputError(str(source), f"frame {count} is damaged", "check that the file is a complete video")
+                raise BadInputError(
+                    str(source), f"frame {number} is damaged", "check that the file is a complete video"
+                )
+            if number < form.start:
+                continue
             upright = _upright(frame)
             if stream is None:
                 stream = _stream(out, rate, _aspect(frame, video.sample_aspect_ratio), form)
@@ -357,9 +366,9 @@ def _encode(source: Path, aside: Path, form: Format) -> int:
             out.mux(stream.encode(picture))
             count += 1
         if stream is None:
-            raise BadInputError(str(source), "it has no frame that can be decoded", "check that the file is complete")
-        if count < video.frames - 1:
-            what = f"it ends after {count} of {video.frames} declared frames"
+            raise BadInputError(str(source), "it has no frame that can be encoded", "check that the file is complete")
+        if count + form.start < video.frames - 1:
+            what = f"it ends after {count + form.start} of {video.frames} declared frames"
             raise BadInputError(str(source), what, "check that the file is a complete video")
         out.mux(stream.encode())
     return count

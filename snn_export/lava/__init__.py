@@ -19,7 +19,7 @@ from snn_export.lava.errors import LavaError
 from snn_export.lava.runner import Lowering, Progress, Runner
 from snn_export.network import IntArray, Recording, SpikingNetwork
 
-__all__ = ["LavaError", "Runner", "available", "check", "run", "run_file"]
+__all__ = ["LavaError", "Lowering", "Runner", "available", "check", "run", "run_file"]
 
 
 def run(

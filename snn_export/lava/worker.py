@@ -22,6 +22,8 @@ from snn_export.lava import job
 from snn_export.lava.guard import MAKE_ROOM, ending, report, segments_of
 
 POLL_S = 0.001
+LOOK_S = 0.05
+"""How often the processes of the graph are looked after, which takes a few system calls each."""
 LAST_WORDS_S = 2.0
 """How long a process of the graph that reported an error may take to send the exception."""
 CHANNEL_SIZE = 2
@@ -54,6 +56,8 @@ def serve(folder: Path) -> None:
     build = importlib.import_module(f"snn_export.lava.{lowering}").build
     clock, timing = build(network, folder, steps)
     state = job.reopen(folder / job.STATE)
+    # Lava's compiler executes all files of a process' folder once per process: compile them once
+    sys.pycache_prefix, sys.dont_write_bytecode = str(folder / "pycache"), False
     clock.create_runtime(
         run_cfg=Loihi2SimCfg(select_tag="fixed_pt" if network.fixed else "floating_pt"),
         compile_config={"pypy_channel_size": CHANNEL_SIZE},
@@ -85,12 +89,16 @@ class Watch:
 
     def until(self, condition: Callable[[], bool]) -> None:
         """Poll until `condition` holds; raises what ended a process of the graph."""
+        look = time.monotonic()
         while not condition():
+            time.sleep(POLL_S)
+            if time.monotonic() < look:
+                continue
             for child in self._children:
                 _check(child)
             if os.getppid() != self._guardian:
                 raise RuntimeError("the guardian was killed")
-            time.sleep(POLL_S)
+            look = time.monotonic() + LOOK_S
 
     def done(self, answers: list[Any]) -> None:
         """Check what the runtime services answered at the end of a run; an error is on its way to us."""

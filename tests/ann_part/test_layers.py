@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from ann_part.embedding import PatchEmbedding, PositionalEncoding, fold
-from ann_part.encoder import Attention, Block
-from ann_part.mixer import RRDB, ConvFolding, ConvFusion
+from ann_part.encoder import Attention, Block, CrossAttention, PlaceAttention, StreamAttention
+from ann_part.mixer import RRDB, AttentionPool, ConvFolding, ConvFusion
 
 
 @pytest.mark.parametrize(("size", "grid"), [((8, 8), (2, 2)), ((9, 5), (3, 2)), ((4, 13), (1, 4))])
@@ -51,13 +51,54 @@ def test_attention_equals_torchs_own_multihead_attention():
         assert torch.allclose(ours(tokens), theirs(tokens, tokens, tokens)[0], atol=1e-6)
 
 
-def test_a_block_mixes_tokens_of_all_streams():
-    block = Block(8, 2, 2, 0.0).eval()
-    tokens = torch.randn(1, 6, 8)
+def touched(layer, n=6, token=5):
+    """Which tokens' results change with one token."""
+    tokens = torch.randn(1, n, 8)
     changed = tokens.clone()
-    changed[:, 5] = torch.randn(8)  # a constant would fall to the norm
+    changed[:, token] = torch.randn(8)  # a constant would fall to the norm
     with torch.no_grad():
-        assert ((block(changed) - block(tokens)).abs().sum(-1) > 1e-7).all()
+        return ((layer(changed) - layer(tokens)).abs().sum(-1) > 1e-7)[0].tolist()
+
+
+@pytest.mark.parametrize("kind", ["unified", "cross"])
+def test_a_block_mixes_tokens_of_all_streams(kind):
+    assert all(touched(Block(8, 2, 2, 0.0, kind, 3).eval()))
+
+
+def test_separate_attention_reaches_the_own_stream_and_then_the_own_place():
+    # streams (0, 1), (2, 3), (4, 5): token 5 reaches 4 in its stream, then 1 and 3 at its place, and 0 and 2 at 4's
+    assert touched(StreamAttention(8, 2, 3)) == [False, False, False, False, True, True]
+    assert touched(PlaceAttention(8, 2, 3)) == [False, True, False, True, False, True]
+    assert all(touched(Block(8, 2, 2, 0.0, "separate", 3).eval()))
+
+
+def test_cross_attention_takes_from_the_other_streams_what_torchs_own_attention_takes():
+    ours, theirs = CrossAttention(8, 2, 3), nn.MultiheadAttention(8, 2, batch_first=True)
+    theirs.load_state_dict(
+        {
+            "in_proj_weight": ours.qkv.weight, "in_proj_bias": ours.qkv.bias,
+            "out_proj.weight": ours.out.weight, "out_proj.bias": ours.out.bias,
+        }
+    )  # fmt: skip
+    tokens = torch.randn(2, 6, 8)
+    streams = tokens.split(2, dim=1)
+    with torch.no_grad():
+        for s, mixed in enumerate(ours(tokens).split(2, dim=1)):
+            others = torch.cat([x for k, x in enumerate(streams) if k != s], dim=1)
+            assert torch.allclose(mixed, theirs(streams[s], others, others)[0], atol=1e-6)
+
+
+def test_the_class_token_pools_by_attention_over_all_places():
+    pool = AttentionPool(4)
+    maps = torch.randn(2, 4, 3, 3)
+    with torch.no_grad():
+        pooled = pool(maps)
+        assert pooled.shape == (2, 4)
+        changed = maps.clone()
+        changed[0, :, 2, 1] = torch.randn(4)
+        assert not torch.allclose(pool(changed)[0], pooled[0])
+        assert torch.equal(pool(changed)[1], pooled[1])
+        assert torch.allclose(pool(maps.flip(2)), pooled, atol=1e-6)
 
 
 def test_conv_folding_overlaps_within_a_stream_and_not_across():
@@ -79,6 +120,7 @@ def test_fusion_sees_both_the_high_and_the_low_maps():
         assert out.shape == (1, 5, 3, 3)
         assert not torch.equal(out, fusion(high + 1, low))
         assert not torch.equal(out, fusion(high, low + 1))
+        assert ConvFusion(4, 3, 5, 2, 2)(high, low).shape == (1, 5, 6, 6)
 
 
 def test_with_zero_weights_dense_blocks_pass_on_their_input_and_the_rrdb_adds_a_fifth_of_it():

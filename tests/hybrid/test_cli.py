@@ -95,7 +95,7 @@ def test_partition_explains_every_op_and_writes_nothing(hybrid, tmp_path, demo_c
 
 def test_train_writes_a_checkpoint_that_evaluate_measures(hybrid, tmp_path, demo_clips):
     data = data_set(tmp_path / "data", demo_clips)
-    config = (Path(cli.__file__).parent / "model" / "configs" / "tiny.toml").read_text()
+    config = (Path(cli.__file__).parents[1] / "model" / "configs" / "tiny.toml").read_text()
     smaller = {"epochs = 20": "epochs = 1", "batch = 8": "batch = 2", "crop = 112": "crop = 64", "= 128": "= 64"}
     for old, new in smaller.items():
         assert old in config
@@ -104,7 +104,7 @@ def test_train_writes_a_checkpoint_that_evaluate_measures(hybrid, tmp_path, demo
     model = tmp_path / "m.safetensors"
     code, out, err = hybrid("train", data, "--config", tmp_path / "mini.toml", "--out", model, "--held-out", "0.5")
     assert code == 0, err
-    assert "6 clips of held-out groups" in out
+    assert "6 held-out clips" in out
     results = {}
     for backend in ("torch", "hwsim"):
         code, out, err = hybrid("evaluate", model, data, "--backend", backend, "--held-out", "0.5", "--json")

@@ -16,7 +16,7 @@ import pytest
 
 from snn_export import lava
 from snn_export.lava import guard, job
-from snn_export.network import LIF, Connection, Conv2d, Dense, InputPort, Layer, Reset, SpikingNetwork
+from snn_export.network import LIF, Connection, Conv2d, Dense, InputPort, Layer, Reset, SpikingNetwork, SumPool2d
 
 needs_lava = pytest.mark.skipif(lava.available() is not None, reason=str(lava.available()))
 
@@ -210,6 +210,11 @@ def _skip_over_a_layer():
     return SpikingNetwork(network.inputs, (*network.layers, middle, replace(middle, name="end", connections=both)))
 
 
+def _many_pools():
+    layer = replace(_network().layers[0], shape=(128, 2, 2), connections=(Connection("in", SumPool2d((2, 2), (2, 2))),))
+    return SpikingNetwork((InputPort("in", (128, 4, 4), 8),), (layer,))
+
+
 def _wide_stride():
     synapse = Conv2d(np.ones((2, 1, 3, 3), np.int8), stride=(1, 128), padding=(1, 1))
     layer = replace(_network().layers[0], shape=(2, 4, 1), connections=(Connection("in", synapse),))
@@ -227,6 +232,7 @@ def _wide_stride():
         (_network(ukeep=4096), "$.layers[out].neuron.ukeep", "lets the current reach 2^23"),
         (_network(ukeep=4060), "$.layers[out].neuron.ukeep", "lets the current reach 2^23"),
         (_skip_over_a_layer(), "$.layers[end]", "after different numbers of layers"),
+        (_many_pools(), "$.layers[out].connections[0].synapse", "128 leaves the 127"),
         (_wide_stride(), "$.layers[out].connections[0].synapse", "128 leaves the 127"),
     ],
 )

@@ -12,7 +12,7 @@ import pytest
 
 from snn_export import lava, reference
 from snn_export.compare import first_difference
-from snn_export.lava import job
+from snn_export.lava import guard, job
 from snn_export.network import LIF, Connection, Conv2d, Dense, InputPort, Layer, Reset, SpikingNetwork
 
 pytestmark = pytest.mark.skipif(lava.available() is not None, reason=str(lava.available()))
@@ -111,9 +111,11 @@ def test_a_worker_that_is_killed_between_runs_is_an_error_and_not_a_hang(family)
     network = _network()
     with lava.Runner(network, "fused") as runner:
         _check(network, runner, _inputs(1, 4))
-        for process in family.processes():
-            if "snn_export.lava.worker" in process.cmdline() and process.parent().cmdline()[1:2] == ["-I"]:
-                process.kill()
+        (worker,) = [
+            process for process in family.processes()
+            if "snn_export.lava.worker" in process.cmdline() and guard.__file__ in process.parent().cmdline()[:4]
+        ]  # fmt: skip
+        worker.kill()
         with pytest.raises(lava.LavaError, match="SIGKILL"):
             runner.run(_inputs(1, 4))
 

@@ -16,7 +16,7 @@ from hybrid.training.initialise import FIRING_RATE, scale_to_firing_rate
 def layer(reset="soft", readout=False, seed=0):
     torch.manual_seed(seed)
     config = load_config("tiny").stm.model_copy(update={"reset": reset})
-    return ConvLIF(2, 4, 3, 1, config, readout=readout)
+    return ConvLIF(2, 4, 3, 1, config, unit=1.0, readout=readout)
 
 
 def by_the_contract(module, values):
@@ -104,7 +104,7 @@ def test_the_surrogate_is_the_derivative_of_the_arctangent():
 
 
 def test_weights_leak_and_threshold_all_learn():
-    stm = SpikingTemporalModulator(2, load_config("tiny").stm)
+    stm = SpikingTemporalModulator(2, load_config("tiny").stm, 1 / 128)
     values = torch.randn(1, 5, 2, 32, 32)
     scale_to_firing_rate(stm, values)
     stm(values).square().mean().backward()
@@ -121,7 +121,7 @@ def test_state_does_not_leak_from_one_gop_to_the_next():
 
 
 def test_initialisation_reaches_the_firing_rate():
-    stm = SpikingTemporalModulator(2, load_config("tiny").stm)
+    stm = SpikingTemporalModulator(2, load_config("tiny").stm, 1 / 128)
     values = torch.randn(2, 11, 2, 64, 64) * (torch.rand(2, 11, 2, 64, 64) < 0.3)
     scale_to_firing_rate(stm, values)
     with torch.no_grad():

@@ -1,0 +1,32 @@
+"""The command line: `hybrid COMMAND`. Results go to stdout, progress and errors to stderr."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+from hybrid.cli import deploy, training, video  # noqa: F401 (each registers its commands)
+from hybrid.cli.common import State, app, err
+
+__all__ = ["app", "main"]
+
+
+def main() -> None:
+    """Entry point: run the command and turn errors into one clear message and an exit code."""
+    # Two torch threads on a busy machine otherwise spin at OpenMP barriers, which can cost a factor of fifty.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        app()
+    except Exception as error:
+        if State.debug:
+            raise
+        if all(hasattr(error, name) for name in ("where", "what", "fix", "exit_code")):
+            err.print(f"error: {error}", style="red", markup=False, highlight=False)
+            sys.exit(error.exit_code)  # type: ignore[attr-defined]
+        err.print(
+            f"error: {type(error).__name__}: {error}\n  this is a bug; run with --debug for the traceback",
+            markup=False,
+        )
+        sys.exit(1)

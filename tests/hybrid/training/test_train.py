@@ -1,0 +1,162 @@
+"""Training: the same result however often it is stopped, clear ends for bad losses, integers that agree."""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from hybrid.datasets import folder
+from hybrid.errors import BadInputError, HybridError
+from hybrid.graph import trace
+from hybrid.model import HybridModel, load_config
+from hybrid.model.checkpoint import load_checkpoint
+from hybrid.model.inputs import chip_values, input_ports, to_tensors
+from hybrid.model.stm import ConvLIF
+from hybrid.partition.extract import chip_layers
+from hybrid.training.initialise import scale_to_firing_rate
+from hybrid.training.splits import split_by_group
+from hybrid.training.train import train
+from snn_export import reference
+from snn_export.network import STATE_SHIFT
+from snn_export.quantize import quantize
+
+SMALL = (
+    'classes=["Run","Sit"]', "input.resize=32", "input.crop=32", "input.views=2", "stm.channels=[4,4]",
+    "stm.strides=[2,2]", "ann.patch=8", "ann.dim=16", "ann.depth=1", "ann.mixer_channels=8", "ann.rrdb_growth=4",
+    "training.batch=2", "training.epochs=4", "training.quantised_from=0.5", "training.mixup=0.2",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory, demo_clips):
+    """Two classes of two groups with one clip each."""
+    root = tmp_path_factory.mktemp("clips")
+    for clip, label in zip(demo_clips, ("Run", "Sit"), strict=True):
+        (root / label).mkdir()
+        for group in (1, 2):
+            shutil.copy(clip, root / label / f"{label}_{group}_1.avi")
+    return split_by_group(folder(root).clips, 0.5)
+
+
+def fit(clips, out, *changes, seed=1, **kwargs):
+    return train(clips, load_config("tiny", (*SMALL, *changes)), out, seed=seed, command="x", **kwargs)
+
+
+def same_checkpoint(one, other):
+    a, b = load_checkpoint(one), load_checkpoint(other)
+    pairs = zip(a.model.state_dict().values(), b.model.state_dict().values(), strict=True)
+    return a.notes == b.notes and all(torch.equal(x, y) for x, y in pairs)
+
+
+class Stopped(Exception):
+    pass
+
+
+def test_a_stopped_training_goes_on_and_ends_with_the_same_bits(tmp_path, clips):
+    unbroken = fit(clips, tmp_path / "a.safetensors")
+    assert unbroken.resumed_from == 0
+    assert unbroken.accuracy is not None
+
+    def stop(done, loss):
+        if done == 2:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        fit(clips, tmp_path / "b.safetensors", on_epoch=stop)
+    assert not (tmp_path / "b.safetensors").exists()
+    with pytest.raises(BadInputError, match="other settings"):
+        fit(clips, tmp_path / "b.safetensors", seed=2)
+    again = fit(clips, tmp_path / "b.safetensors")
+    assert 1 <= again.resumed_from <= 2
+    assert again.accuracy == unbroken.accuracy
+    assert same_checkpoint(tmp_path / "a.safetensors", tmp_path / "b.safetensors")
+    assert sorted(path.name for path in (tmp_path / "b.train").iterdir()) == ["logs", "settings.json"]
+
+
+KILLED = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[3])
+from test_train import fit, folder, split_by_group
+fit(split_by_group(folder(Path(sys.argv[1])).clips, 0.5), Path(sys.argv[2]), "training.epochs=15")
+"""
+
+
+def test_a_killed_training_goes_on_and_ends_with_the_same_bits(tmp_path, clips):
+    out, root = tmp_path / "k.safetensors", clips[0][0].path.parents[1]
+    here = os.path.dirname(__file__)
+    process = subprocess.Popen([sys.executable, "-c", KILLED, str(root), str(out), here], stderr=subprocess.DEVNULL)
+    state = out.with_suffix(".train") / "state" / "last.ckpt"
+    while not state.exists() and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL, "it ended before it could be killed"
+    resumed = fit(clips, out, "training.epochs=15")
+    assert resumed.resumed_from > 0
+    fit(clips, tmp_path / "whole.safetensors", "training.epochs=15")
+    assert same_checkpoint(out, tmp_path / "whole.safetensors")
+
+
+def test_every_step_is_logged_as_csv_and_for_tensorboard(tmp_path, clips):
+    result = fit(clips, tmp_path / "m.safetensors")
+    logs = tmp_path / "m.train" / "logs"
+    rows = list(csv.DictReader((logs / "csv" / "from_epoch_0" / "metrics.csv").open()))
+    assert sum(bool(row["loss"]) for row in rows) == 4  # two clips in batches of two, four epochs
+    assert float([row["accuracy"] for row in rows if row["accuracy"]][-1]) == pytest.approx(result.accuracy)
+    assert list((logs / "tensorboard").rglob("events.out.tfevents*"))
+    assert 0 < result.compute_share < 1
+
+
+def test_a_loss_that_is_not_finite_ends_the_training_and_keeps_the_last_good_epoch(tmp_path, clips, monkeypatch):
+    forward = HybridModel.forward
+
+    def overflow(model, iframe, motion, residual):
+        calls.append(1)
+        return forward(model, iframe, motion, residual) * (float("inf") if len(calls) > 3 else 1)
+
+    calls: list[int] = []
+    monkeypatch.setattr(HybridModel, "forward", overflow)
+    with pytest.raises(HybridError, match="the loss is nan") as error:
+        fit(clips, tmp_path / "m.safetensors")
+    assert error.value.where == "epoch 3, step 1"
+    kept = tmp_path / "m.train" / "last-good.safetensors"
+    assert str(kept) in error.value.fix
+    assert load_checkpoint(kept).notes == {"epochs": "2"}
+    assert not (tmp_path / "m.safetensors").exists()
+
+
+def test_the_quantised_forward_pass_is_that_of_the_integer_network(clip_views):
+    torch.manual_seed(0)
+    config = load_config("tiny")
+    model = HybridModel(config)
+    values = to_tensors(clip_views, config.input)
+    scale_to_firing_rate(model, *values)
+    graph = trace(model.eval(), values)
+    names = [op.name for op in graph.ops.values() if op.spiking]
+    network = quantize(input_ports(config.input), chip_layers(graph, names))
+    truth = reference.run(network, {k: v[:1] for k, v in chip_values(network, clip_views).items()})
+
+    def differing(quantised):
+        for layer in model.modules():
+            if isinstance(layer, ConvLIF):
+                layer.quantised = quantised
+        with torch.no_grad():
+            spikes = model.stm_motion[1](model.stm_motion[0](values[1][:1]))
+            readout = model.stm_motion(values[1][:1])[0]
+        whole = truth.potentials["stm_motion.2"][0, -1] * (network.layer("stm_motion.2").scale / 2**STATE_SHIFT)
+        wrong = (spikes.numpy() != truth.spikes["stm_motion.1"]).mean()
+        return wrong, np.abs(readout.numpy() - whole).max() / np.abs(whole).max()
+
+    assert np.array(truth.spikes["stm_motion.1"]).mean() > 0.01
+    quantised, floating = differing(True), differing(False)
+    assert quantised[0] < 1e-4 < floating[0]
+    assert quantised[1] < floating[1]
