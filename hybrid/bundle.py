@@ -17,6 +17,7 @@ from torch import nn
 from ann_part.program import Program, ProgramError, build
 from hwsim.chip import Chip
 from hwsim.mapping import Mapping, from_json, to_json
+from hybrid import exports
 from hybrid.errors import BadInputError, VerificationError
 from hybrid.files import folder_aside
 from hybrid.model.config import ModelConfig
@@ -26,7 +27,10 @@ from snn_export.network import SpikingNetwork
 
 MANIFEST = "manifest.json"
 SCHEMA_VERSION: Literal[1] = 1
-CONTENTS = (network_files.STRUCTURE, network_files.ARRAYS, "ann.json", "ann.safetensors", "mapping.json")
+CONTENTS = (
+    network_files.STRUCTURE, network_files.ARRAYS, exports.NIR, "ann.json", "ann.safetensors", "mapping.json",
+)  # fmt: skip
+"""What every bundle holds beside the manifest; netx files come with it where the network can be said so."""
 
 
 class Parity(BaseModel):
@@ -62,6 +66,7 @@ class Manifest(BaseModel):
     parity: Parity
     source: dict[str, str] = Field(description="the checkpoint: hash and training notes")
     versions: dict[str, str] = Field(description="of what wrote the bundle")
+    exports: dict[str, str] = Field({}, description="per format of other tools: what it does not say, or why not")
     files: dict[str, str] = Field(description="sha256 of every other file")
 
 
@@ -92,7 +97,7 @@ def write_bundle(
         network: the spiking graph.
         mapping: of that graph on the chip.
         program: the ANN part.
-        manifest: the fields of `Manifest`, but for the version and the checksums.
+        manifest: the fields of `Manifest`, but for the version, the exports and the checksums.
 
     Raises:
         BadInputError: where the folder exists and is no bundle.
@@ -102,8 +107,11 @@ def write_bundle(
         (aside / "ann.json").write_text(_json({"records": list(program.records)}))
         (aside / "ann.safetensors").write_bytes(save({k: v.contiguous() for k, v in program.tensors.items()}))
         (aside / "mapping.json").write_text(_json(to_json(mapping)))
-        checksums = {name: _sha256(aside / name) for name in CONTENTS}
-        record = Manifest(schema_version=SCHEMA_VERSION, files=checksums, **manifest)
+        contents, notes = exports.export(network)
+        for name, data in contents.items():
+            (aside / name).write_bytes(data)
+        checksums = {name: _sha256(aside / name) for name in sorted({*CONTENTS, *contents})}
+        record = Manifest(schema_version=SCHEMA_VERSION, files=checksums, exports=dict(notes), **manifest)
         (aside / MANIFEST).write_text(_json(record.model_dump(mode="json")))
 
 
@@ -115,7 +123,7 @@ def load_bundle(folder: Path) -> Bundle:
         VerificationError: where a file was changed after it was written.
     """
     manifest = _manifest(folder)
-    for name in CONTENTS:
+    for name in (*CONTENTS, *filter(exports.NETX.fullmatch, manifest.files)):
         path = folder / name
         if not path.is_file():
             raise BadInputError(str(path), "this file of the bundle is missing", "compile the model again")

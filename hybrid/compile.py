@@ -31,7 +31,7 @@ from snn_export.network import IntArray, Recording, SpikingNetwork
 from snn_export.quantize import quantize
 
 STAGES = ("trace", "partition", "quantise", "map", "export", "verify", "write")
-PACKAGES = ("hybrid-snn", "torch", "numpy", "av")
+PACKAGES = ("hybrid-snn", "torch", "numpy", "av", "nir", "h5py")
 
 
 def plan_model(

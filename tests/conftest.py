@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 import hybrid
 from snn_export.network import (
     LIF,
+    REAL,
+    Arithmetic,
     Connection,
     Conv2d,
     Dense,
@@ -23,7 +25,10 @@ from snn_export.network import (
     Layer,
     NetworkError,
     Reset,
+    Sparse,
     SpikingNetwork,
+    SumPool2d,
+    Synapse,
 )
 
 settings.register_profile(
@@ -48,6 +53,40 @@ def _conv(draw: Any, rng: np.random.Generator, shape: tuple[int, ...]) -> Conv2d
     return Conv2d(weight, stride, padding, dilation, groups)
 
 
+def _pool(draw: Any, shape: tuple[int, ...]) -> SumPool2d:
+    kernel = (draw(st.integers(1, min(3, shape[1]))), draw(st.integers(1, min(3, shape[2]))))
+    stride, padding = ((draw(st.integers(low, low + 2)), draw(st.integers(low, low + 2))) for low in (1, 0))
+    return SumPool2d(kernel, stride, padding)
+
+
+def _sparse(draw: Any, rng: np.random.Generator, features: int) -> Sparse:
+    size = (draw(st.integers(1, 6)), features)
+    there = rng.random(size) < draw(st.sampled_from([0.1, 0.5, 1.0]))
+    there[rng.integers(size[0]), rng.integers(size[1])] = True
+    rows, columns = (x.astype(np.int32) for x in np.nonzero(there))
+    weight = rng.integers(-128, 128, rows.size, dtype=np.int8)
+    weight[rng.random(weight.size) < 0.2] = 0
+    return Sparse(weight, rows, columns, size)
+
+
+def _synapse(draw: Any, rng: np.random.Generator, shape: tuple[int, ...], options: Mapping[str, Any]) -> Synapse | None:
+    features = int(np.prod(shape))
+    if options["dense"] and (len(shape) == 1 or draw(st.integers(0, 4)) == 0):
+        return Dense(rng.integers(-128, 128, (draw(st.integers(1, 6)), features), dtype=np.int8))
+    if options["sparse"] and (len(shape) == 1 or draw(st.integers(0, 3)) == 0):
+        return _sparse(draw, rng, features)
+    if len(shape) == 1:
+        return None
+    return _pool(draw, shape) if options["pool"] and draw(st.integers(0, 3)) == 0 else _conv(draw, rng, shape)
+
+
+def _twin(synapse: Synapse, rng: np.random.Generator) -> Synapse:
+    """Other weights in the same pattern."""
+    if isinstance(synapse, SumPool2d):
+        return synapse
+    return replace(synapse, weight=rng.integers(-20, 20, synapse.weight.shape, dtype=np.int8))
+
+
 def _neuron(draw: Any, rng: np.random.Generator, channels: int, options: Mapping[str, Any]) -> LIF:
     count = channels if options["per_channel"] and draw(st.booleans()) else 1
     keep = rng.integers(0, 4097, count).astype(np.int32)
@@ -58,12 +97,13 @@ def _neuron(draw: Any, rng: np.random.Generator, channels: int, options: Mapping
         else np.zeros(1, np.int32)
     )
     ukeep = draw(st.sampled_from([0, 0, 1000, 4096])) if options["current"] else 0
-    return LIF(keep, vth, draw(st.sampled_from(options["resets"])), False, ukeep, bias)
+    interval = draw(st.sampled_from([0, 0, 1, 2, 3, 7])) if options["interval"] else 0
+    return LIF(keep, vth, draw(st.sampled_from(options["resets"])), False, ukeep, bias, interval)
 
 
 def _as_readout(layer: Layer) -> Layer:
     neuron = replace(layer.neuron, reset=Reset.NONE, readout=True)
-    return Layer(layer.name, layer.shape, layer.connections, neuron)
+    return replace(layer, neuron=neuron)
 
 
 @st.composite
@@ -75,9 +115,17 @@ def _cases(
     current: bool = True,
     graph: bool = True,
     dense: bool = True,
+    sparse: bool = True,
+    pool: bool = True,
+    interval: bool = True,
+    depth: int = 3,
+    size: tuple[int, int] | None = None,
 ) -> Case:
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    options = {"resets": resets, "per_channel": per_channel, "bias": bias, "current": current}
+    options = {
+        "resets": resets, "per_channel": per_channel, "bias": bias, "current": current,
+        "dense": dense, "sparse": sparse, "pool": pool, "interval": interval,
+    }  # fmt: skip
     inputs = tuple(
         InputPort(
             f"in{i}",
@@ -89,27 +137,17 @@ def _cases(
     shapes = {port.name: port.shape for port in inputs}
     layers: list[Layer] = []
     last = {port.name: port.name for port in inputs}
-    for n in range(draw(st.integers(1, 3))):
+    for n in range(draw(st.integers(1, depth))):
         trunk = draw(st.sampled_from(sorted(last)))
         source = last[trunk]
-        if dense and (len(shapes[source]) == 1 or draw(st.integers(0, 4)) == 0):
-            size = int(np.prod(shapes[source]))
-            synapse = Dense(rng.integers(-128, 128, (draw(st.integers(1, 6)), size), dtype=np.int8))
-        elif len(shapes[source]) == 3:
-            synapse = _conv(draw, rng, shapes[source])
-        else:
+        synapse = _synapse(draw, rng, shapes[source], options)
+        if synapse is None:
             continue
         connections = [Connection(source, synapse)]
         shape = synapse.output_shape(shapes[source])
         if graph and draw(st.booleans()):  # a second connection of the same pattern: a skip or a branch
             twins = [name for name, s in shapes.items() if s == shapes[source]]
-            weight = rng.integers(-20, 20, synapse.weight.shape, dtype=np.int8)
-            twin = (
-                Dense(weight)
-                if isinstance(synapse, Dense)
-                else Conv2d(weight, synapse.stride, synapse.padding, synapse.dilation, synapse.groups)
-            )
-            connections.append(Connection(draw(st.sampled_from(twins)), twin))
+            connections.append(Connection(draw(st.sampled_from(twins)), _twin(synapse, rng)))
         layer = Layer(f"layer{n}", shape, tuple(connections), _neuron(draw, rng, shape[0], options))
         layers.append(layer)
         shapes[layer.name], last[trunk] = shape, layer.name
@@ -122,7 +160,7 @@ def _cases(
         # graded input can be too large for the weights drawn: draw again; anything else is a bug here
         assume("2^17" not in error.what)
         raise
-    gops, steps = draw(st.integers(1, 3)), draw(st.integers(1, 6))
+    gops, steps = size or (draw(st.integers(1, 3)), draw(st.integers(1, 6)))
     density = draw(st.sampled_from([0.0, 0.1, 0.5, 1.0]))
     arrays = {}
     for port in inputs:
@@ -133,9 +171,46 @@ def _cases(
     return network, arrays
 
 
+@st.composite
+def _float_cases(draw: Any, dyadic: bool, **features: Any) -> Case:
+    """A random network with real constants and inputs; dyadic ones, for which float64 is exact, on demand."""
+    network, inputs = draw(_cases(**features))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+
+    def real(values: np.ndarray, unit: float) -> np.ndarray:
+        factor = 1.0 if dyadic else rng.uniform(0.9, 1.1, values.shape)
+        return np.rint(values / unit) / 16 * factor
+
+    layers = []
+    for layer in network.layers:
+        connections = [
+            c if isinstance(c.synapse, SumPool2d)
+            else replace(c, synapse=replace(c.synapse, weight=real(c.synapse.weight, 4).astype(np.float32)))
+            for c in layer.connections
+        ]  # fmt: skip
+        n = layer.neuron
+        neuron = replace(
+            n, keep=np.minimum(real(n.keep, 256), 1), vth=real(n.vth, 64), bias=real(n.bias, 64),
+            ukeep=round(n.ukeep / 256) / 16,
+        )  # fmt: skip
+        layers.append(replace(layer, connections=tuple(connections), neuron=neuron))
+    ports = tuple(replace(port, bits=REAL) if port.bits == 8 else port for port in network.inputs)
+    values = {port.name: real(inputs[port.name], 1) if port.bits == REAL else inputs[port.name] for port in ports}
+    return SpikingNetwork(ports, tuple(layers), Arithmetic.FLOAT), values
+
+
+@pytest.fixture(scope="session")
+def float_cases() -> Callable[..., st.SearchStrategy[Case]]:
+    """A strategy of random float networks with inputs, dyadic or not; features as in `cases`."""
+    return _float_cases
+
+
 @pytest.fixture(scope="session")
 def cases() -> Callable[..., st.SearchStrategy[Case]]:
-    """A strategy of random networks with inputs; switch features off where a backend lacks them."""
+    """A strategy of random networks with inputs; switch features off where a backend lacks them.
+
+    `depth` bounds the layers; `size` fixes the numbers of GOPs and of steps.
+    """
     return _cases
 
 

@@ -82,7 +82,7 @@ class Counter:
     def __init__(self, network: SpikingNetwork, mapping: Mapping) -> None:
         check_mapping(network, mapping)
         self.fanouts = {fan.name: fan for fan in fanouts(network, mapping)}
-        self._graded = {port.name for port in network.inputs if port.bits > 1}
+        self._graded = {port.name for port in network.inputs if port.graded}
         self._ports = {port.name for port in network.inputs}
         self._dense = dense_synops(network, mapping)
         sizes = [[b - a for a, b in core.block] for core in mapping.cores]

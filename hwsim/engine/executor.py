@@ -24,6 +24,7 @@ from snn_export.network import (
     SpikingNetwork,
     accumulator_interval,
     check_inputs,
+    source_intervals,
 )
 
 _BATCH_VALUES = 2**25
@@ -60,7 +61,7 @@ def run(
         record: everything, or the potentials of read-out layers only.
 
     Raises:
-        NetworkError: where an input does not fit its port.
+        NetworkError: for a float network, or where an input does not fit its port.
         MappingError: where the mapping is not of this network.
     """
     return Engine(network, mapping, device).run(inputs, record)
@@ -75,10 +76,12 @@ class Engine:
         device: a torch device.
 
     Raises:
+        NetworkError: for a float network.
         MappingError: where the mapping is not of this network.
     """
 
     def __init__(self, network: SpikingNetwork, mapping: Mapping | None = None, device: str = "cpu") -> None:
+        network.require_fixed("the simulator")
         self._network, self._device = network, torch.device(device)
         self._meter = None if mapping is None else Meter(Counter(network, mapping), self._device)
         self._active = mapping is not None and mapping.counts_active
@@ -88,7 +91,7 @@ class Engine:
             x.name: [SynapseOp(c, shapes[c.source], self._device, mask=True) for c in x.connections]
             for x in (layers if self._active else ())
         }
-        intervals = {port.name: port.interval for port in network.inputs} | {x.name: (0, 1) for x in layers}
+        intervals = source_intervals(network)
         self._peaks = {x.name: max(map(abs, accumulator_interval(x, intervals))) for x in layers}
 
     def run(self, inputs: MappingType[str, IntArray], record: Record = "all") -> Result:
@@ -121,6 +124,8 @@ class Engine:
                 ledger.inputs(t, values)
             for layer in network.layers:
                 population = populations[layer.name]
+                if t and layer.neuron.clears_before(t):
+                    population.clear()
                 if ledger and self._active:
                     ledger.active(t, layer.name, population.stirred(), self._event_ops[layer.name])
                 population.step(total(self._ops[layer.name], values))

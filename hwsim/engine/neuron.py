@@ -53,6 +53,12 @@ class Population:
         still = (self.v == 0) & (self._bias == 0)
         return ~(still if self._u is None else still & (self._u == 0))
 
+    def clear(self) -> None:
+        """Return all state to 0."""
+        self.v.zero_()
+        if self._u is not None:
+            self._u.zero_()
+
     def step(self, a: torch.Tensor) -> None:
         """One step from the sums `a`, float32 [G, H, W, C]; the spikes are then in `fired`."""
         if self._u is None:
@@ -85,7 +91,7 @@ class Population:
 
     def _with_current(self, a: torch.Tensor, u: torch.Tensor) -> None:
         """Synaptic current memory: u is not clipped by the contract, so everything is int64."""
-        u.copy_(_decay64(u, self._neuron.ukeep)).add_(a.to(torch.int64), alpha=_SCALE)
+        u.copy_(_decay64(u, int(self._neuron.ukeep))).add_(a.to(torch.int64), alpha=_SCALE)
         full = _decay64(self.v.to(torch.int64), self._keep).add_(u).add_(self._bias)
         self._clip(full)
         self.v.copy_(full)

@@ -8,7 +8,7 @@ summation gives the same bits. What must not happen is arithmetic below float32 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -16,7 +16,9 @@ import torch
 import torch.nn.functional as F
 
 from hwsim.mapping.geometry import Shape3, shape3
-from snn_export.network import Connection, Conv2d, IntArray
+from snn_export.network import Connection, Conv2d, Dense, IntArray, Sparse, SumPool2d, Synapse
+
+Operation = Callable[[torch.Tensor], torch.Tensor]
 
 
 @contextmanager
@@ -44,30 +46,78 @@ class SynapseOp:
     def __init__(
         self, connection: Connection, source: tuple[int, ...], device: torch.device, mask: bool = False
     ) -> None:
-        synapse = connection.synapse
-        self.source, self._conv = connection.source, synapse if isinstance(synapse, Conv2d) else None
-        self._common = self._conv is not None and _common(self._conv, shape3(source))
-        weight: IntArray = synapse.weight != 0 if mask else synapse.weight
-        if self._conv is None:
-            # a dense weight counts its inputs channel first, the values lie channel last
-            weight = weight.reshape(-1, *shape3(source)).transpose(0, 2, 3, 1).reshape(weight.shape[0], -1).T
-        elif self._common:
-            weight = weight.transpose(0, 2, 3, 1)
-        tensor = torch.from_numpy(np.ascontiguousarray(weight, np.float32)).to(device)
-        self._weight = tensor.permute(0, 3, 1, 2) if self._common else tensor
+        self.source = connection.source
+        self._apply = _operation(connection.synapse, shape3(source), device, mask)
 
     def __call__(self, values: torch.Tensor) -> torch.Tensor:
         """The sums of weight times value, float32 [N, C, H, W]."""
-        conv = self._conv
-        if conv is None:
-            flat = values.permute(0, 2, 3, 1).reshape(len(values), -1)
-            return (flat @ self._weight)[:, :, None, None]
-        geometry = conv.stride, conv.padding, conv.dilation, conv.groups
-        if self._common:
-            return F.conv2d(values, self._weight, None, *geometry)
+        return self._apply(values)
+
+
+def _operation(synapse: Synapse, source: Shape3, device: torch.device, mask: bool) -> Operation:
+    if isinstance(synapse, SumPool2d):
+        return _pooling(synapse)
+    weight: IntArray = synapse.weight != 0 if mask else synapse.weight
+    if isinstance(synapse, Conv2d):
+        return _convolution(synapse, weight, _common(synapse, source), device)
+    if isinstance(synapse, Dense):
+        return _matrix(weight, source, device)
+    return _list(synapse, weight, source, device)
+
+
+def _convolution(conv: Conv2d, weight: IntArray, common: bool, device: torch.device) -> Operation:
+    geometry = conv.stride, conv.padding, conv.dilation, conv.groups
+    if common:
+        # channels-last memory for oneDNN
+        last = _tensor(weight.transpose(0, 2, 3, 1), device).permute(0, 3, 1, 2)
+        return lambda values: F.conv2d(values, last, None, *geometry)
+    tensor = _tensor(weight, device)
+
+    def apply(values: torch.Tensor) -> torch.Tensor:
         with torch.backends.mkldnn.flags(enabled=False):
             plain = values.clone(memory_format=torch.contiguous_format)
-            return F.conv2d(plain, self._weight, None, *geometry)
+            return F.conv2d(plain, tensor, None, *geometry)
+
+    return apply
+
+
+def _pooling(pool: SumPool2d) -> Operation:
+    (py, px), kernel, stride = pool.padding, pool.kernel, pool.stride
+
+    def apply(values: torch.Tensor) -> torch.Tensor:
+        # a divisor of 1 makes the sum of an average
+        return F.avg_pool2d(F.pad(values, (px, px, py, py)), kernel, stride, divisor_override=1)
+
+    return apply
+
+
+def _matrix(weight: IntArray, source: Shape3, device: torch.device) -> Operation:
+    # a weight counts its inputs channel first, the values lie channel last
+    matrix = _tensor(weight[:, _channels_last(source)].T, device)
+    return lambda values: (values.permute(0, 2, 3, 1).reshape(len(values), -1) @ matrix)[:, :, None, None]
+
+
+def _list(synapse: Sparse, weight: IntArray, source: Shape3, device: torch.device) -> Operation:
+    place = np.argsort(_channels_last(source))  # of each source among values that lie channel last
+    index = torch.from_numpy(np.stack([synapse.rows.astype(np.int64), place[synapse.columns]]))
+    matrix = torch.sparse_coo_tensor(index, torch.from_numpy(weight.astype(np.float32)), synapse.size).to(device)
+    matrix = matrix.coalesce()
+
+    def apply(values: torch.Tensor) -> torch.Tensor:
+        flat = values.permute(0, 2, 3, 1).reshape(len(values), -1)
+        sums: torch.Tensor = torch.sparse.mm(matrix, flat.T)
+        return sums.T[:, :, None, None]
+
+    return apply
+
+
+def _tensor(weight: IntArray, device: torch.device) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(weight, np.float32)).to(device)
+
+
+def _channels_last(source: Shape3) -> IntArray:
+    """Index, channel first, of each value of a source in channels-last order."""
+    return np.arange(int(np.prod(source))).reshape(source).transpose(1, 2, 0).reshape(-1)
 
 
 def _common(conv: Conv2d, source: Shape3) -> bool:

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from hwsim.mapping.geometry import BoolArray, channel_reach, shape3, taps
+from hwsim.mapping.geometry import BoolArray, Shape3, channel_reach, shape3, taps
 from hwsim.mapping.model import Core, Mapping, Span
-from snn_export.network import Connection, Conv2d, IntArray, Layer, SpikingNetwork
+from snn_export.network import Connection, Conv2d, Dense, IntArray, Layer, Sparse, SpikingNetwork, weighted
 
 HOST = -1
 """Source of packets that come from an input port."""
@@ -57,20 +57,23 @@ def fanouts(network: SpikingNetwork, mapping: Mapping) -> tuple[Fanout, ...]:
 def dense_synops(network: SpikingNetwork, mapping: Mapping) -> IntArray:
     """Synaptic operations of each core in a step where every weight and input counts, int64 [cores].
 
-    Taps that fall on padding are no operations.
+    Taps that fall on padding are no operations, nor are pairs of neurons that a sparse connection leaves out.
     """
     total = np.zeros(len(mapping.cores), np.int64)
     for core in mapping.cores:
         layer = network.layer(core.layer)
         channels = core.channels[1] - core.channels[0]
         for connection in layer.connections:
-            weight = connection.synapse.weight
-            if isinstance(connection.synapse, Conv2d):
-                rows, columns = _taps(connection, layer, network.shapes[connection.source])
+            source = network.shapes[connection.source]
+            synapse = weighted(connection.synapse, source)
+            if isinstance(synapse, Conv2d):
+                rows, columns = _taps(synapse, layer, source)
                 places = rows[:, slice(*core.rows)].sum() * columns[:, slice(*core.columns)].sum()
-                total[core.id] += channels * weight.shape[1] * int(places)
+                total[core.id] += channels * synapse.weight.shape[1] * int(places)
+            elif isinstance(synapse, Dense):
+                total[core.id] += synapse.weight[slice(*core.channels)].size
             else:
-                total[core.id] += channels * weight.shape[1]
+                total[core.id] += np.count_nonzero(_within(synapse.rows, core.channels))
     return total
 
 
@@ -115,12 +118,13 @@ def _classes(
     """Sort the places of a spatial axis into classes that no core tells apart, int [places]."""
     size = shape3(network.shapes[name])[1 + axis]
     places = np.arange(size)
-    if any(not isinstance(c.synapse, Conv2d) for _, c in users):
-        return places  # a dense connection has a weight for every place
     spans = {core.block[1 + axis] for core in own}
     features = [((places >= a) & (places < b))[None] for a, b in sorted(spans)]
     for layer, connection in users:
-        found = _taps(connection, layer, network.shapes[name])[axis]
+        synapse = weighted(connection.synapse, network.shapes[name])
+        if not isinstance(synapse, Conv2d):
+            return places  # a dense or sparse connection has a weight of its own for every place
+        found = _taps(synapse, layer, network.shapes[name])[axis]
         for a, b in sorted({core.block[1 + axis] for core in mapping.cores if core.layer == layer.name}):
             features.append(found[:, a:b].any(1))
     if not features:
@@ -142,11 +146,12 @@ def _synops(
     values, cores, places = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     for layer, connection in users:
         held = [core for core in mapping.cores if core.layer == layer.name]
-        if isinstance(connection.synapse, Conv2d):
-            found = _taps(connection, layer, network.shapes[name])
-            parts = _conv_fan(connection.synapse, held, (found[0][:, :, firsts[0]], found[1][:, :, firsts[1]]))
+        synapse = weighted(connection.synapse, network.shapes[name])
+        if isinstance(synapse, Conv2d):
+            found = _taps(synapse, layer, network.shapes[name])
+            parts = _conv_fan(synapse, held, (found[0][:, :, firsts[0]], found[1][:, :, firsts[1]]))
         else:
-            parts = _dense_fan(connection, held, shape3(network.shapes[name]))
+            parts = _matrix_fan(synapse, held, shape3(network.shapes[name]))
         for core, (rows, columns, fan) in zip(held, parts, strict=True):
             at = np.nonzero(fan)
             values.append(fan[at])
@@ -184,26 +189,32 @@ def _spread_groups(synapse: Conv2d) -> IntArray:
     return np.asarray(full & channel_reach(synapse)[:, :, None, None], np.int64)
 
 
-def _dense_fan(
-    connection: Connection, cores: list[Core], source: tuple[int, int, int]
+def _matrix_fan(
+    synapse: Dense | Sparse, cores: list[Core], source: Shape3
 ) -> list[tuple[IntArray, IntArray, IntArray]]:
     channels, height, width = source
-    nonzero = (connection.synapse.weight != 0).reshape(-1, channels, height, width)
-    return [
-        (
-            np.arange(height),
-            np.arange(width),
-            nonzero[slice(*core.channels)].sum(0).transpose(1, 2, 0).astype(np.int64),
-        )
-        for core in cores
-    ]
+    parts = []
+    for core in cores:
+        fan = _column_counts(synapse, core.channels).reshape(channels, height, width).transpose(1, 2, 0)
+        parts.append((np.arange(height), np.arange(width), fan))
+    return parts
 
 
-def _taps(connection: Connection, layer: Layer, source: tuple[int, ...]) -> tuple[BoolArray, BoolArray]:
+def _column_counts(synapse: Dense | Sparse, targets: Span) -> IntArray:
+    """Nonzero weights from each source into the targets of a span, int64 [in features]."""
+    if isinstance(synapse, Dense):
+        return np.asarray((synapse.weight[slice(*targets)] != 0).sum(0, dtype=np.int64))
+    counted = synapse.columns[_within(synapse.rows, targets) & (synapse.weight != 0)]
+    return np.bincount(counted, minlength=synapse.size[1]).astype(np.int64)
+
+
+def _within(places: IntArray, span: Span) -> BoolArray:
+    return np.asarray((places >= span[0]) & (places < span[1]))
+
+
+def _taps(synapse: Conv2d, layer: Layer, source: tuple[int, ...]) -> tuple[BoolArray, BoolArray]:
     """Bool [kernel, targets, sources] of rows and of columns of a convolution."""
-    if not isinstance(connection.synapse, Conv2d):
-        raise TypeError("only convolutions have taps")
-    target, sizes, synapse = shape3(layer.shape), shape3(source), connection.synapse
+    target, sizes = shape3(layer.shape), shape3(source)
     rows, columns = (taps(synapse, a, target[1 + a], sizes[1 + a]) for a in (0, 1))
     return rows, columns
 

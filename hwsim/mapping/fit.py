@@ -6,7 +6,7 @@ import math
 
 from hwsim.chip import Chip
 from hwsim.mapping.model import Resources
-from snn_export.network import Connection, Conv2d, Layer
+from snn_export.network import Connection, Dense, Layer, Sparse, SumPool2d
 
 _UNITS = {
     "synapse_memory_bytes": "bytes",
@@ -53,6 +53,8 @@ def check_weights(layer: Layer, chip: Chip) -> None:
         DoesNotFit: with the bits of the widest weight.
     """
     for connection in layer.connections:
+        if isinstance(connection.synapse, SumPool2d):
+            continue  # weights of 1 fit every chip
         weight = connection.synapse.weight
         widest = max(int(weight.max()), -int(weight.min()) - 1)
         bits = widest.bit_length() + 1
@@ -85,8 +87,12 @@ def _weights(bound: int, resource: str, chip: Chip) -> int:
 def _fan_in_levers(connection: Connection, weights: int) -> list[str]:
     """Smallest changes of one connection after which a neuron has at most `weights` weights."""
     synapse = connection.synapse
-    if not isinstance(synapse, Conv2d):
-        return [f"give it at most {weights} input features (now {synapse.weight.shape[1]})"]
+    if isinstance(synapse, Dense | Sparse):
+        features = synapse.weight.shape[1] if isinstance(synapse, Dense) else synapse.size[1]
+        return [f"give it at most {weights} input features (now {features})"]
+    if isinstance(synapse, SumPool2d):
+        side = math.isqrt(weights)
+        return [f"use a window of {side}x{side} (now {synapse.kernel[0]}x{synapse.kernel[1]})"] if side else []
     out_channels, per_group, height, width = synapse.weight.shape
     levers = []
     channels = weights // (height * width)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from snn_export.network import Connection, Conv2d, Layer, SpikingNetwork
+from snn_export.network import Connection, Conv2d, Layer, Sparse, SpikingNetwork, SumPool2d, Synapse, weighted
 
 BoolArray = npt.NDArray[np.bool_]
 Shape3 = tuple[int, int, int]
@@ -44,6 +44,15 @@ def channel_reach(synapse: Conv2d) -> BoolArray:
     return np.asarray(group[:, None] == np.arange(per_group * synapse.groups)[None, :] // per_group)
 
 
+def fan_in(synapse: Synapse) -> int:
+    """Most weights into one neuron; neurons of one channel of a convolution share theirs."""
+    if isinstance(synapse, SumPool2d):
+        return synapse.kernel[0] * synapse.kernel[1]
+    if isinstance(synapse, Sparse):
+        return int(np.bincount(synapse.rows).max())
+    return int(np.prod(synapse.weight.shape[1:]))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Reach:
     """What a layer reads from one source.
@@ -60,7 +69,7 @@ class Reach:
 
 def connection_reach(connection: Connection, layer: Layer, source: tuple[int, ...]) -> Reach:
     """The reach of one connection, whatever the values of its weights."""
-    target, sizes, synapse = shape3(layer.shape), shape3(source), connection.synapse
+    target, sizes, synapse = shape3(layer.shape), shape3(source), weighted(connection.synapse, source)
     if isinstance(synapse, Conv2d):
         rows, columns = (taps(synapse, a, target[1 + a], sizes[1 + a]).any(0) for a in (0, 1))
         return Reach(connection.source, (channel_reach(synapse), rows, columns))

@@ -11,7 +11,7 @@ from hwsim.mapping.model import Core, Mapping, Resources
 from hwsim.mapping.placement import SWAP_LIMIT, Block, distances, place, sites, traffic
 from hwsim.mapping.tiling import Demand, Tiling, block_resources, tile
 from hwsim.quantity import FloatArray
-from snn_export.network import Dense, SpikingNetwork
+from snn_export.network import Dense, Sparse, SpikingNetwork
 
 
 def map_network(network: SpikingNetwork, chip: Chip) -> Mapping:
@@ -23,7 +23,9 @@ def map_network(network: SpikingNetwork, chip: Chip) -> Mapping:
 
     Raises:
         DoesNotFit: where a neuron or a kernel of a layer is too large for any core.
+        NetworkError: for a float network.
     """
+    network.require_fixed("a chip")
     reads = {layer.name: reaches(network, layer) for layer in network.layers}
     tilings: dict[str, Tiling] = {}
     demands: dict[str, Demand] = {}
@@ -47,7 +49,7 @@ def map_network(network: SpikingNetwork, chip: Chip) -> Mapping:
         Core(
             id=i,
             layer=layers[i],
-            dense=isinstance(network.layer(layers[i]).connections[0].synapse, Dense),
+            dense=isinstance(network.layer(layers[i]).connections[0].synapse, Dense | Sparse),
             channels=blocks[i][0],
             rows=blocks[i][1],
             columns=blocks[i][2],

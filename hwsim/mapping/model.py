@@ -54,7 +54,7 @@ class Core:
     Attributes:
         id: position in `Mapping.cores`.
         layer: name of the layer.
-        dense: the layer's synapses are dense, else convolutions.
+        dense: the layer's synapses are a matrix or a list of weights, else convolutions or pooling.
         channels: channels (or features of a flat layer) held.
         rows: rows held; (0, 1) for a flat layer.
         columns: columns held; (0, 1) for a flat layer.

@@ -15,9 +15,9 @@ import numpy as np
 
 from hwsim.chip import Chip
 from hwsim.mapping.fit import refuse
-from hwsim.mapping.geometry import AXES, BoolArray, Reach, shape3
+from hwsim.mapping.geometry import AXES, BoolArray, Reach, fan_in, shape3
 from hwsim.mapping.model import Resources, Span
-from snn_export.network import Conv2d, IntArray, Layer
+from snn_export.network import Conv2d, IntArray, Layer, SumPool2d
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +66,7 @@ class Demand:
         self._reaches = reaches
         # per user and axis: how many of the user's parts each place of this layer goes to
         self._spread = [[_reached(reach.axes[a], tiling.axes[a]).sum(0) for a in AXES] for reach, tiling in users]
-        weights = (connection.synapse.weight for connection in layer.connections)
-        self._weights = sum(int(np.prod(weight.shape[1:])) for weight in weights)
+        self._weights = sum(fan_in(connection.synapse) for connection in layer.connections)
 
     def axis(self, a: int, parts: int) -> _Axis:
         """Cut one axis into `parts` nearly equal spans."""
@@ -97,7 +96,7 @@ class Demand:
     def _stored_weights(self, neurons: int, channels: int, sources: int) -> int:
         if not self.chip.core.shared_convolution:
             return neurons * sources
-        conv = isinstance(self.layer.connections[0].synapse, Conv2d)
+        conv = isinstance(self.layer.connections[0].synapse, Conv2d | SumPool2d)
         return self._weights * (channels if conv else neurons)
 
 

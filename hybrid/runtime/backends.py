@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 
 from hybrid.errors import BadInputError, VerificationError
 from snn_export import lava, reference
@@ -11,33 +12,43 @@ from snn_export.network import IntArray, Recording, SpikingNetwork
 
 Inputs = Mapping[str, IntArray]
 Progress = Callable[[int, int], None]
+Run = Callable[[Inputs, Progress | None], Recording]
 
 BACKENDS = ("hwsim", "reference", "lava-fused", "lava-stock")
 
 
-def run_spiking(network: SpikingNetwork, inputs: Inputs, backend: str, progress: Progress | None = None) -> Recording:
-    """Run all GOPs on one backend.
+@contextmanager
+def executors(network: SpikingNetwork) -> Iterator[Callable[[str], Run]]:
+    """The backends of one network, by name: each is made ready when first asked for, and kept to the end.
 
-    Args:
-        network: the spiking graph.
-        inputs: port name to integers [G, T, *shape].
-        backend: one of `BACKENDS`.
-        progress: told (steps done, steps in all) where the backend can tell.
-
-    Raises:
-        BadInputError: for an unknown backend.
-        snn_export.lava.LavaError: where Lava is missing, or failed.
+    A backend is called with the inputs, port name to integers [G, T, *shape], and with what to tell (steps
+    done, steps in all) where it can tell, or None. Asking for one raises BadInputError where there is none of
+    that name, and snn_export.lava.LavaError where Lava is missing or cannot express the network; calling it
+    raises LavaError where Lava failed.
     """
-    if backend == "hwsim":
-        from hwsim import engine
+    with ExitStack() as stack:
+        ready: dict[str, Run] = {}
 
-        return engine.run(network, inputs).recording
+        def executor(backend: str) -> Run:
+            if backend not in ready:
+                ready[backend] = _open(network, backend, stack)
+            return ready[backend]
+
+        yield executor
+
+
+def _open(network: SpikingNetwork, backend: str, stack: ExitStack) -> Run:
+    if backend == "hwsim":
+        from hwsim.engine import Engine
+
+        engine = Engine(network)
+        return lambda inputs, progress: engine.run(inputs).recording
     if backend == "reference":
-        return reference.run(network, inputs)
+        return lambda inputs, progress: reference.run(network, inputs)
     if backend == "lava-fused":
-        return lava.run(network, inputs, "fused", progress=progress)
+        return stack.enter_context(lava.Runner(network, "fused")).run
     if backend == "lava-stock":
-        return lava.run(network, inputs, "stock", progress=progress)
+        return stack.enter_context(lava.Runner(network, "stock")).run
     raise BadInputError(backend, "there is no such backend", f"use one of {', '.join(BACKENDS)}")
 
 

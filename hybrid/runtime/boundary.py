@@ -11,7 +11,7 @@ from torch import Tensor
 from hybrid.model.config import InputConfig
 from hybrid.model.inputs import INPUT_NAMES, to_tensors
 from hybrid.video.transform import Views
-from snn_export.network import STATE_SHIFT, Recording, SpikingNetwork
+from snn_export.network import Recording, SpikingNetwork
 
 
 def host_values(
@@ -30,5 +30,5 @@ def _from_chip(network: SpikingNetwork, recording: Recording, name: str) -> Tens
     layer = network.layer(name)
     if not layer.neuron.readout:
         return torch.from_numpy(recording.spikes[name].astype(np.float32))
-    last = recording.potentials[name][:, -1].astype(np.float64)
-    return torch.from_numpy((last * (layer.scale / 2**STATE_SHIFT)).astype(np.float32))
+    last = network.real_potentials(name, recording.potentials[name][:, -1])
+    return torch.from_numpy(last.astype(np.float32))

@@ -18,7 +18,7 @@ from hybrid.model.inputs import chip_values
 from hybrid.report.build import build_report
 from hybrid.report.model import Band, Prediction, Report, VideoResult
 from hybrid.runtime import account
-from hybrid.runtime.backends import BACKENDS, check_equal, run_spiking
+from hybrid.runtime.backends import BACKENDS, Run, check_equal, executors
 from hybrid.runtime.boundary import host_values
 from hybrid.runtime.clip import load_clip
 
@@ -63,16 +63,23 @@ def run_videos(
     where = resolve_device(device)
     results = []
     device_words = ""
-    for number, video in enumerate(videos):
-        tell(video.name, number, len(videos))
-        result, device_words = _run_video(bundle, video, backend, check, where, tell)
-        results.append(result)
+    with executors(bundle.network) as executor:
+        for number, video in enumerate(videos):
+            tell(video.name, number, len(videos))
+            result, device_words = _run_video(bundle, video, backend, check, executor, where, tell)
+            results.append(result)
     names = tuple(dict.fromkeys((backend, *check)))
     return build_report(bundle, tuple(results), backend, names if check else (), not_checked or {}, device_words)
 
 
 def _run_video(
-    bundle: Bundle, video: Path, backend: str, check: Sequence[str], device: torch.device, tell: Tell
+    bundle: Bundle,
+    video: Path,
+    backend: str,
+    check: Sequence[str],
+    executor: Callable[[str], Run],
+    device: torch.device,
+    tell: Tell,
 ) -> tuple[VideoResult, str]:
     manifest, network, mapping = bundle.manifest, bundle.network, bundle.mapping
     begin = time.perf_counter()
@@ -82,12 +89,12 @@ def _run_video(
     simulated = engine.run(network, inputs, mapping)
     if simulated.counts is None:
         raise RuntimeError("the simulator was given a mapping and counted nothing")
-    recording = simulated.recording if backend == "hwsim" else run_spiking(network, inputs, backend)
+    recording = simulated.recording if backend == "hwsim" else executor(backend)(inputs, None)
     for other in dict.fromkeys(check):
         if other != backend:
             what = f"{video.name} on {other}"
             tell(what, 0, 1)
-            found = run_spiking(network, inputs, other, partial(tell, what))
+            found = executor(other)(inputs, partial(tell, what))
             check_equal(network, recording, found, (backend, other))
     values = host_values(network, recording, views, manifest.model.input, manifest.host_inputs)
     measured = measure(bundle.ann, values, device, ANN_REPEATS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import torch
@@ -15,7 +16,7 @@ from hybrid.graph import trace
 from hybrid.model.checkpoint import Checkpoint
 from hybrid.model.inputs import chip_values, input_ports, to_tensors
 from hybrid.partition.extract import chip_layers, host_module
-from hybrid.runtime.backends import BACKENDS, run_spiking
+from hybrid.runtime.backends import BACKENDS, executors
 from hybrid.runtime.boundary import host_values
 from hybrid.runtime.clip import load_clip
 from hybrid.video.transform import Views
@@ -92,12 +93,13 @@ def evaluate(
     config, classes = checkpoint.model.config.input, checkpoint.model.config.classes
     forward: Forward | None = None
     scores = []
-    for clip in clips:
-        views = load_clip(clip.path, config)
-        forward = forward or _forward(checkpoint, views, backend)
-        with torch.no_grad():
-            scores.append(forward(views).mean(0))
-        on_clip()
+    with ExitStack() as stack:
+        for clip in clips:
+            views = load_clip(clip.path, config)
+            forward = forward or _forward(checkpoint, views, backend, stack)
+            with torch.no_grad():
+                scores.append(forward(views).mean(0))
+            on_clip()
     logits, truth = torch.stack(scores), torch.tensor([classes.index(clip.label) for clip in clips])
     predicted = logits.argmax(1)
     matrix = multiclass_confusion_matrix(predicted, truth, len(classes))
@@ -112,7 +114,7 @@ def _share(part: int, whole: int) -> float | None:
     return part / whole if whole else None
 
 
-def _forward(checkpoint: Checkpoint, example: Views, backend: str) -> Forward:
+def _forward(checkpoint: Checkpoint, example: Views, backend: str, stack: ExitStack) -> Forward:
     model, config = checkpoint.model, checkpoint.model.config.input
     if backend == "torch":
         return lambda views: torch.as_tensor(model(*to_tensors(views, config)))
@@ -124,9 +126,10 @@ def _forward(checkpoint: Checkpoint, example: Views, backend: str) -> Forward:
         raise BadInputError(backend, "the model has no spiking layer for it to run", "use --backend torch")
     network = quantize(input_ports(config), chip_layers(graph, on_chip))
     module, names = host_module(graph, on_chip)
+    run = stack.enter_context(executors(network))(backend)
 
     def forward(views: Views) -> Tensor:
-        recording = run_spiking(network, chip_values(network, views), backend)
+        recording = run(chip_values(network, views), None)
         return torch.as_tensor(module(*host_values(network, recording, views, config, names)))
 
     return forward

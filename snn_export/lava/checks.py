@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from snn_export import netx
 from snn_export.lava.schedule import schedule
 from snn_export.network import (
     DECAY_BITS,
@@ -15,6 +16,8 @@ from snn_export.network import (
     Reset,
     SpikingNetwork,
     accumulator_interval,
+    source_intervals,
+    weighted,
 )
 
 CURRENT_LIMIT = 2**23
@@ -53,11 +56,12 @@ def no_bias(network: SpikingNetwork) -> Iterator[str]:
 
 def bounded_current(network: SpikingNetwork) -> Iterator[str]:
     """A stock LIF wraps its synaptic current at 24 bits: the current memory must stay below 2^23."""
-    intervals = {port.name: port.interval for port in network.inputs}
-    intervals |= {layer.name: (0, 1) for layer in network.layers}
+    if not network.fixed:
+        return
+    intervals = source_intervals(network)
     for layer in network.layers:
         low, high = accumulator_interval(layer, intervals)
-        forget = 2**DECAY_BITS - layer.neuron.ukeep
+        forget = 2**DECAY_BITS - int(layer.neuron.ukeep)
         # |u| <= |u| ukeep / 2^12 + (|a| << 6) has its fixed point at (|a| << 6) 2^12 / (2^12 - ukeep)
         reach = max(-low, high) << (STATE_SHIFT + DECAY_BITS)
         if layer.neuron.ukeep and reach >= CURRENT_LIMIT * forget:
@@ -68,7 +72,7 @@ def geometry_fits(network: SpikingNetwork) -> Iterator[str]:
     """A stock Conv holds kernel size, stride, padding, dilation and groups in 8 bits: at most 127."""
     for layer in network.layers:
         for i, connection in enumerate(layer.connections):
-            synapse = connection.synapse
+            synapse = weighted(connection.synapse, network.shapes[connection.source])
             if not isinstance(synapse, Conv2d):
                 continue
             pairs = (synapse.weight.shape[2:], synapse.stride, synapse.padding, synapse.dilation)
@@ -85,11 +89,18 @@ def delays_line_up(network: SpikingNetwork) -> Iterator[str]:
     yield from schedule(network)[1]
 
 
+def netx_says(network: SpikingNetwork) -> Iterator[str]:
+    """A netx file must be able to say every stream of the network; `snn_export.netx.limits` has the limits."""
+    for part in netx.streams(network).values():
+        yield from (f"{reason.where}: {reason.what}" for reason in netx.check(part))
+
+
 RULES: dict[str, tuple[Callable[[SpikingNetwork], Iterator[str]], ...]] = {
     "stock": (
         hard_reset, one_keep, one_threshold, no_bias, bounded_current, geometry_fits, delays_line_up,
     ),
     "fused": (),
+    "netx": (netx_says, bounded_current),
 }  # fmt: skip
 """The limits of each lowering; the fused one expresses the whole contract."""
 
@@ -98,7 +109,7 @@ def check(network: SpikingNetwork, lowering: str) -> tuple[str, ...]:
     """Every reason why `lowering` cannot express `network`, bit for bit; empty where it can.
 
     Raises:
-        ValueError: for a lowering of another name than `stock` and `fused`.
+        ValueError: for a lowering of another name than those of `RULES`.
     """
     if lowering not in RULES:
         raise ValueError(f"no lowering is named {lowering!r}: use one of {sorted(RULES)}")

@@ -5,23 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from snn_export.lava import job
 from snn_export.lava.processes.clock import Clock
 from snn_export.lava.processes.convlif import ConvLIF, Synapse
 from snn_export.lava.processes.source import Source
+from snn_export.lava.schedule import Timing
 from snn_export.network import SpikingNetwork
 
 
-def build(network: SpikingNetwork, folder: Path, gops: int, steps: int) -> tuple[Clock, int]:
+def build(network: SpikingNetwork, folder: Path, steps: int) -> tuple[Clock, Timing]:
     """The Lava graph of `network`.
 
     Returns:
-        The clock, which is connected to everything, and the number of Lava steps to run.
+        The clock, which is connected to everything, and how many Lava steps a run takes.
     """
-    clock = Clock(folder / job.PROGRESS)
+    clock = Clock(folder)
     shapes = network.shapes
     outs: dict[str, Any] = {
-        port.name: Source(job.input_path(folder, i), port.shape).s_out for i, port in enumerate(network.inputs)
+        port.name: Source(folder, i, port.shape, steps).s_out for i, port in enumerate(network.inputs)
     }
     for i, layer in enumerate(network.layers):
         first, *others = layer.connections
@@ -33,4 +33,4 @@ def build(network: SpikingNetwork, folder: Path, gops: int, steps: int) -> tuple
             synapse.a_out.connect(process.a_in)
         process.done.connect(clock.done)
         outs[layer.name] = process.s_out
-    return clock, gops * steps
+    return clock, Timing(steps, 0)

@@ -1,11 +1,11 @@
-"""The guardian: runs one command in a session of its own, not longer than allowed, and leaves nothing behind.
+"""The guardian: runs one command in a session of its own, as long as its parent lives, and leaves nothing behind.
 
-    python -I -S guard.py FOLDER PARENT_PID TIMEOUT_S COMMAND...
+    python -I -S guard.py FOLDER PARENT_PID COMMAND...
 
 It stands in a session of its own too: whatever signal ends the parent, SIGKILL included, the guardian lives
 to clean up. It starts COMMAND when it reads a byte from its standard input, and ends the command's whole
-process group when the command exits, reports a failure or runs out of time, or when the parent is gone,
-which shows as the end of standard input. Then it unlinks the shared memory that the group had mapped: nobody
+process group when the command exits or reports a failure, or when the parent is gone or has had enough, which
+shows as the end of standard input. Then it unlinks the shared memory that the group had mapped: nobody
 else would, since Python's resource tracker dies with the group. If the parent is gone it removes FOLDER too.
 
 Started by path, with the standard library only: it must not fail, and not wait for numpy. Linux only.
@@ -71,25 +71,24 @@ class Guardian:
         ready, _, _ = select.select([0], [], [], POLL_S)
         return os.read(0, 1) if ready else None
 
-    def run(self, command: list[str], timeout_s: float) -> int:
-        """Run the command to its end, whichever comes first; 0 only when it succeeded."""
+    def run(self, command: list[str]) -> None:
+        """Run the command to its end."""
         word = None
         while word is None and not self.signal:
             word = self.hear()
         if not word:
-            return 1
-        deadline = time.monotonic() + timeout_s
+            return
         with (self.folder / LOG).open("wb") as log:
             child = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder,
                 start_new_session=True,
             )  # fmt: skip
         try:
-            return self.watch(child.pid, deadline, timeout_s)
+            self.watch(child.pid)
         finally:
             self.end(child.pid)
 
-    def watch(self, leader: int, deadline: float, timeout_s: float) -> int:
+    def watch(self, leader: int) -> None:
         """Poll until there is a reason to end the group."""
         while True:
             self.segments |= segments_of(leader)
@@ -97,19 +96,16 @@ class Guardian:
             # not reaped yet: as long as the leader is there, nobody else can get its group's number
             exited = os.waitid(os.P_PID, leader, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             if word == b"":
-                return 1
+                return
             if exited is not None:
                 code = exited.si_status if exited.si_code == os.CLD_EXITED else -exited.si_status
-                if code:
-                    fix = MAKE_ROOM if code == -signal.SIGBUS else "see the end of its log above"
-                    report(self.folder, f"the Lava process ended with {ending(code)}", fix)
-                return 1 if code else 0
+                fix = MAKE_ROOM if code == -signal.SIGBUS else "see the end of its log above"
+                report(self.folder, f"the Lava process ended with {ending(code)}", fix)
+                return
             if self.signal:
                 report(self.folder, f"the guardian got {signal.Signals(self.signal).name}", "run it again")
-            elif time.monotonic() > deadline:
-                report(self.folder, f"not done after {timeout_s:g} s", "allow it more time")
             if (self.folder / FAILURE).exists():
-                return 1
+                return
 
     def end(self, leader: int) -> None:
         """Kill the group, wait until it is gone, and unlink what it had mapped."""
@@ -164,16 +160,16 @@ def reap() -> None:
             pass
 
 
-def main() -> int:
+def main() -> None:
     """Guard the command given on the command line."""
-    folder, parent, timeout_s, *command = sys.argv[1:]
+    folder, parent, *command = sys.argv[1:]
     # processes of the group whose parent dies become our children, so that we see them end
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     guardian = Guardian(Path(folder), int(parent))
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda got, _: setattr(guardian, "signal", got))
     try:
-        return guardian.run(command, float(timeout_s))
+        guardian.run(command)
     finally:
         with contextlib.suppress(OSError):
             if os.getppid() != int(parent) or guardian.hear() == b"":
@@ -181,4 +177,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,8 +1,13 @@
-"""The private folder of one run: what the parent writes, what the Lava processes read and record."""
+"""The private folder of one Lava runtime: what the parent writes, what the Lava processes read and record.
+
+The folder holds the network, `state.npy`, which both sides map, and one sub-folder per run with its inputs and
+the files reserved for what is recorded.
+"""
 
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,100 +16,89 @@ import numpy as np
 from snn_export import files
 from snn_export.network import IntArray, Recording, SpikingNetwork
 
-JOB, PROGRESS, SATURATIONS = "job.json", "progress.npy", "saturations.npy"
+JOB, STATE, SATURATIONS = "job.json", "state.npy", "saturations.npy"
+REQUESTED, SERVED, GOPS, BASE, DONE, TOTAL = range(6)
+"""Places in `state.npy`: number of the run asked for and of the last one finished, GOPs asked for; Lava steps
+before the current run, of it complete, and of it in all."""
 
 
-def write(
-    folder: Path,
-    network: SpikingNetwork,
-    inputs: Mapping[str, IntArray],
-    lowering: str,
-    gops: int,
-    steps: int,
-) -> None:
-    """Write the network and its inputs, and reserve the space of everything that will be recorded.
+def prepare(folder: Path, network: SpikingNetwork, lowering: str, steps: int) -> IntArray:
+    """Write the network and what else the worker has to know; returns the state, mapped.
 
     Raises:
         OSError: where the disk is full.
     """
     files.write(network, folder)
-    (folder / JOB).write_text(json.dumps({"lowering": lowering, "gops": gops, "steps": steps}))
-    for i, port in enumerate(network.inputs):
-        np.save(input_path(folder, i), inputs[port.name], allow_pickle=False)
-    for i, layer in enumerate(network.layers):
-        shape = (gops, steps, *layer.shape)
-        _reserve(spikes_path(folder, i), np.uint8, shape)
-        _reserve(potentials_path(folder, i), np.int32, shape)
-    _reserve(folder / PROGRESS, np.int64, (2,))
-    _reserve(folder / SATURATIONS, np.int64, (len(network.layers),))
+    (folder / JOB).write_text(json.dumps({"lowering": lowering, "steps": steps}))
+    _reserve(folder / STATE, np.int64, (6,))
+    return reopen(folder / STATE)
 
 
-def read(folder: Path) -> tuple[SpikingNetwork, str, int, int]:
-    """The network, the lowering, and the numbers of GOPs and of steps per GOP."""
+def read(folder: Path) -> tuple[SpikingNetwork, str, int]:
+    """The network, the lowering, and the number of steps per GOP."""
     record = json.loads((folder / JOB).read_text())
-    return files.read(folder), record["lowering"], record["gops"], record["steps"]
+    return files.read(folder), record["lowering"], record["steps"]
 
 
-def recording(folder: Path, network: SpikingNetwork, lowering: str) -> Recording:
-    """What was recorded, read into memory; stock Lava clips without telling, so it has no saturations."""
+def write_run(run: Path, network: SpikingNetwork, inputs: Mapping[str, IntArray]) -> None:
+    """Write the inputs of a run, and reserve the space of everything that will be recorded.
+
+    Raises:
+        OSError: where the disk is full.
+    """
+    run.mkdir()
+    for i, port in enumerate(network.inputs):
+        np.save(input_path(run, i), inputs[port.name], allow_pickle=False)
+    leading = next(iter(inputs.values())).shape[:2]
+    for i, layer in enumerate(network.layers):
+        _reserve(spikes_path(run, i), np.uint8, (*leading, *layer.shape))
+        _reserve(potentials_path(run, i), np.int32 if network.fixed else np.float64, (*leading, *layer.shape))
+    _reserve(run / SATURATIONS, np.int64, (len(network.layers),))
+
+
+def read_run(run: Path, network: SpikingNetwork, lowering: str) -> Recording:
+    """What was recorded, read into memory, and the run's files removed.
+
+    Stock Lava clips without telling, so it has no saturations.
+    """
     spikes, potentials = {}, {}
     for i, layer in enumerate(network.layers):
-        spikes[layer.name] = np.load(spikes_path(folder, i), allow_pickle=False)
-        potentials[layer.name] = np.load(potentials_path(folder, i), allow_pickle=False)
-    counts = np.load(folder / SATURATIONS, allow_pickle=False)
+        spikes[layer.name] = np.load(spikes_path(run, i), allow_pickle=False)
+        potentials[layer.name] = np.load(potentials_path(run, i), allow_pickle=False)
+    counts = np.load(run / SATURATIONS, allow_pickle=False)
     names = [layer.name for layer in network.layers] if lowering == "fused" else []
+    shutil.rmtree(run, ignore_errors=True)
     return Recording(spikes, potentials, {name: int(n) for name, n in zip(names, counts, strict=False)})
 
 
-def progress(folder: Path) -> tuple[int, int]:
-    """How many Lava steps are complete, of how many; (0, 0) before Lava runs."""
-    done, total = np.load(folder / PROGRESS, allow_pickle=False)
-    return int(done), int(total)
+def run_path(folder: Path, number: int) -> Path:
+    """The sub-folder of the run of that number."""
+    return folder / f"run-{number}"
 
 
-def input_path(folder: Path, port: int) -> Path:
+def input_path(run: Path, port: int) -> Path:
     """Where the values [G, T, *shape] of the port of that index lie."""
-    return folder / f"input-{port}.npy"
+    return run / f"input-{port}.npy"
 
 
-def spikes_path(folder: Path, layer: int) -> Path:
+def spikes_path(run: Path, layer: int) -> Path:
     """Where the spikes of the layer of that index are recorded, uint8 [G, T, *shape]."""
-    return folder / f"spikes-{layer}.npy"
+    return run / f"spikes-{layer}.npy"
 
 
-def potentials_path(folder: Path, layer: int) -> Path:
-    """Where the potentials of the layer of that index are recorded, int32 [G, T, *shape]."""
-    return folder / f"potentials-{layer}.npy"
+def potentials_path(run: Path, layer: int) -> Path:
+    """Where the potentials of the layer of that index are recorded, int32 or float64 [G, T, *shape]."""
+    return run / f"potentials-{layer}.npy"
+
+
+def netx_path(folder: Path, stream: int) -> Path:
+    """Where the netx file of the stream of that index lies, in the netx lowering."""
+    return folder / f"netx-{stream}.net"
 
 
 def reopen(path: Path) -> IntArray:
     """An array of the folder, mapped into memory for reading and writing."""
     return np.asanyarray(np.load(path, mmap_mode="r+", allow_pickle=False))
-
-
-class Recorder:
-    """Writes the state of one layer, step by step, into the files reserved for it.
-
-    Args:
-        folder: the folder of the run.
-        layer: index of the layer.
-    """
-
-    def __init__(self, folder: Path, layer: int) -> None:
-        spikes = reopen(spikes_path(folder, layer))
-        potentials = reopen(potentials_path(folder, layer))
-        self._spikes = spikes.reshape(-1, *spikes.shape[2:])
-        self._potentials = potentials.reshape(-1, *potentials.shape[2:])
-
-    def spikes(self, at: int, values: IntArray) -> None:
-        """Record spikes [*shape] at step `at`, counted over all GOPs; steps outside the run are dropped."""
-        if 0 <= at < len(self._spikes):
-            self._spikes[at] = values
-
-    def potentials(self, at: int, values: IntArray) -> None:
-        """Record potentials [*shape] at step `at`, as `spikes` does."""
-        if 0 <= at < len(self._potentials):
-            self._potentials[at] = values
 
 
 def _reserve(path: Path, dtype: type, shape: tuple[int, ...]) -> None:

@@ -2,7 +2,31 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+
 from snn_export.network import SpikingNetwork
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How many Lava steps a run takes.
+
+    Attributes:
+        length: steps per GOP; a run starts at a multiple of it, counted from the start of the runtime.
+        delay: steps by which the last layer is behind the input.
+    """
+
+    length: int
+    delay: int
+
+    def start(self, end: int) -> int:
+        """The first step of a run when `end` steps have passed."""
+        return -(-end // self.length) * self.length
+
+    def steps(self, gops: int) -> int:
+        """Steps of a run of that many GOPs."""
+        return gops * self.length + self.delay
 
 
 def schedule(network: SpikingNetwork) -> tuple[dict[str, int], tuple[str, ...]]:
@@ -31,6 +55,16 @@ def schedule(network: SpikingNetwork) -> tuple[dict[str, int], tuple[str, ...]]:
         if delays[target] != delays[source] + 1
     )
     return delays, conflicts
+
+
+def gop_length(network: SpikingNetwork, steps: int) -> int:
+    """Lava steps that a GOP of `steps` takes where state can be reset only at fixed distances.
+
+    A multiple of every reset interval, so that the resets between GOPs fall on the same grid as those within:
+    the rest of the steps is idle.
+    """
+    every = math.lcm(*(x.neuron.reset_interval for x in network.layers if 0 < x.neuron.reset_interval < steps))
+    return -(-steps // every) * every
 
 
 def _spread(start: str, edges: list[tuple[str, str]]) -> dict[str, int]:

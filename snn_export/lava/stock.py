@@ -10,98 +10,116 @@ import numpy as np
 from lava.proc.conv.process import Conv
 from lava.proc.dense.process import Dense as LavaDense
 from lava.proc.lif.process import LIFReset
+from lava.proc.sparse.process import Sparse as LavaSparse
+from scipy import sparse
 
-from snn_export.lava import job
 from snn_export.lava.processes.clock import Clock
 from snn_export.lava.processes.probe import Probe
 from snn_export.lava.processes.source import Source
-from snn_export.lava.schedule import schedule
+from snn_export.lava.schedule import Timing, gop_length, schedule
 from snn_export.network import (
     DECAY_BITS,
     THRESHOLD_LIMIT,
     Conv2d,
     Dense,
-    IntArray,
     Layer,
+    Sparse,
     SpikingNetwork,
     Synapse,
+    weighted,
 )
 
 
-def build(network: SpikingNetwork, folder: Path, gops: int, steps: int) -> tuple[Clock, int]:
+def build(network: SpikingNetwork, folder: Path, steps: int) -> tuple[Clock, Timing]:
     """The Lava graph of a network that `checks.check` accepts; shapes are (W, H, C) in it.
 
     Returns:
-        The clock, which is connected to everything, and the number of Lava steps to run: one more than the
-        last layer needs, since the clock counts a step before the potentials of that step are read.
+        The clock, which is connected to everything, and how many Lava steps a run takes.
     """
-    clock = Clock(folder / job.PROGRESS)
+    clock = Clock(folder)
     delays, _ = schedule(network)
+    length = gop_length(network, steps)
     shapes, bits = network.shapes, {port.name: port.bits for port in network.inputs}
     ports = {port.name: i for i, port in enumerate(network.inputs)}
     outs: dict[tuple[str, int], Any] = {}
     for i, layer in enumerate(network.layers):
         delay = delays[layer.name]
-        lif = _lif(layer, steps, delay)
+        lif = _lif(layer, _interval(layer, steps, length), delay, network.fixed)
         for connection in layer.connections:
             source, arrival = connection.source, delay - 1
             if source in ports and (source, arrival) not in outs:
-                path = job.input_path(folder, ports[source])
-                outs[source, arrival] = Source(path, shapes[source], arrival, transposed=True).s_out
-            for synapse in _synapses(connection.synapse, shapes[source], bits.get(source, 1)):
+                values = Source(folder, ports[source], shapes[source], length, arrival, transposed=True)
+                outs[source, arrival] = values.s_out
+            for synapse in _synapses(connection.synapse, shapes[source], bits.get(source, 1) != 1, network.fixed):
                 _connect(outs[source, arrival], synapse.s_in)
                 synapse.a_out.connect(lif.a_in)
-        probe = Probe(folder, i, layer.shape[::-1], delay)
+        probe = Probe(folder, i, layer.shape[::-1], length, delay)
         probe.v.connect_var(lif.v)
         lif.s_out.connect(probe.s_in)
         probe.done.connect(clock.done)
         outs[layer.name, delay] = lif.s_out
-    return clock, gops * steps + max(delays.values()) + 1
+    return clock, Timing(length, max(delays.values()))
 
 
-def _lif(layer: Layer, steps: int, delay: int) -> LIFReset:
+def _lif(layer: Layer, interval: int, delay: int, fixed: bool) -> LIFReset:
     neuron = layer.neuron
-    # a threshold of 2^17 lies above the largest potential: a read-out never fires
-    vth = THRESHOLD_LIMIT if neuron.readout else int(neuron.vth[0])
+    keep = neuron.keep[0].item()
+    if fixed:
+        du, dv, vth = 2**DECAY_BITS - 1 - int(neuron.ukeep), 2**DECAY_BITS - keep, neuron.vth[0].item()
+    else:
+        du, dv, vth = 1 - neuron.ukeep, 1 - keep, float(neuron.vth[0])
+    # above the largest potential: a read-out never fires
+    silent = THRESHOLD_LIMIT if fixed else np.inf
     return LIFReset(
         shape=layer.shape[::-1],
-        du=2**DECAY_BITS - 1 - neuron.ukeep,
-        dv=2**DECAY_BITS - int(neuron.keep[0]),
-        vth=vth,
-        reset_interval=steps,
+        du=du,
+        dv=dv,
+        vth=silent if neuron.readout else vth,
+        reset_interval=interval,
         reset_offset=delay + 1,
     )
 
 
-def _synapses(synapse: Synapse, shape: tuple[int, ...], bits: int) -> Iterator[Any]:
+def _interval(layer: Layer, steps: int, length: int) -> int:
+    """Steps between resets: the layer's own, or a whole GOP where that comes first."""
+    own = layer.neuron.reset_interval
+    return own if 0 < own < steps else length
+
+
+def _synapses(synapse: Synapse, shape: tuple[int, ...], graded: bool, fixed: bool) -> Iterator[Any]:
     # Lava knows messages as binary (0) or graded (anything else)
-    message = 0 if bits == 1 else bits
-    if isinstance(synapse, Conv2d):
+    message = 8 if graded else 0
+    plain, number = weighted(synapse, shape), np.int32 if fixed else np.float64
+    if isinstance(plain, Conv2d):
         yield Conv(
             # Lava convolves, with the kernel flipped, over (W, H, C); the contract correlates over (C, H, W)
-            weight=synapse.weight.astype(np.int32)[:, :, ::-1, ::-1].transpose(0, 3, 2, 1),
+            weight=plain.weight.astype(number)[:, :, ::-1, ::-1].transpose(0, 3, 2, 1),
             input_shape=shape[::-1],
-            stride=synapse.stride[::-1],
-            padding=synapse.padding[::-1],
-            dilation=synapse.dilation[::-1],
-            groups=synapse.groups,
+            stride=plain.stride[::-1],
+            padding=plain.padding[::-1],
+            dilation=plain.dilation[::-1],
+            groups=plain.groups,
             num_message_bits=message,
         )
         return
-    for weight in _by_sign(_transposed(synapse, shape)):
-        yield LavaDense(weights=weight, num_message_bits=message)
+    matrix = _matrix(plain, shape).astype(number)
+    process = LavaDense if isinstance(plain, Dense) else LavaSparse
+    for weights in _by_sign(matrix) if fixed else [matrix]:
+        yield process(weights=weights, num_message_bits=message)
 
 
-def _transposed(synapse: Dense, shape: tuple[int, ...]) -> IntArray:
-    """The weights for an input flattened from (W, H, C)."""
-    weight = synapse.weight.astype(np.int32)
-    order = np.arange(weight.shape[1]).reshape(shape).T.reshape(-1)
-    return weight[:, order]
+def _matrix(synapse: Dense | Sparse, shape: tuple[int, ...]) -> Any:
+    """The weights, an array or a sparse matrix, for an input flattened from (W, H, C)."""
+    order = np.arange(int(np.prod(shape))).reshape(shape).T.reshape(-1)
+    if isinstance(synapse, Dense):
+        return synapse.weight[:, order]
+    return sparse.csr_matrix((synapse.weight, (synapse.rows, np.argsort(order)[synapse.columns])), synapse.size)
 
 
-def _by_sign(weight: IntArray) -> list[IntArray]:
-    """Split weights by sign into two parts: where signs are mixed, Lava's Dense drops the lowest bit."""
-    parts = [part for part in (np.maximum(weight, 0), np.minimum(weight, 0)) if part.any()]
+def _by_sign(weight: Any) -> list[Any]:
+    """Split weights by sign into two parts: where signs are mixed, Lava drops the lowest bit of a matrix."""
+    positive = weight * (weight > 0) if isinstance(weight, np.ndarray) else weight.maximum(0)
+    parts = [part for part in (positive, weight - positive) if abs(part).sum()]
     return parts or [weight]
 
 

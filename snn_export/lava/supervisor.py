@@ -1,4 +1,4 @@
-"""The parent's side of a run: start the guardian, wait, and turn failures into a LavaError."""
+"""The parent's side of a Lava runtime: start the guardian, wait for runs, and turn failures into a LavaError."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from types import TracebackType
 import snn_export
 from snn_export.lava import guard, job
 from snn_export.lava.errors import LavaError
+from snn_export.network import IntArray
 
-POLL_S = 0.05
+POLL_S = 0.001
 GRACE_S = 10.0
-"""How much longer than its command a guardian may take."""
+"""How long a guardian may take to end what it guards."""
 TRACE_LINES = 10
 """Lines of a traceback or a log that an error shows."""
 MODULE = "snn_export.lava.worker"
@@ -27,25 +28,28 @@ class Supervisor:
     """Runs the Lava worker on a folder, as a context: when it is left, by whatever exception, all is gone.
 
     Args:
-        folder: the folder of the run.
-        timeout_s: seconds that the worker may take.
+        folder: the folder of the runtime.
+        state: its state, mapped.
+        timeout_s: seconds that one run may take.
         label: where an error happened, for the user.
     """
 
-    def __init__(self, folder: Path, timeout_s: float, label: str) -> None:
-        self._folder, self._timeout_s, self._label = folder, timeout_s, label
+    def __init__(self, folder: Path, state: IntArray, timeout_s: float, label: str) -> None:
+        self._folder, self._state, self._timeout_s, self._label = folder, state, timeout_s, label
 
     def __enter__(self) -> Supervisor:
         command = [
             # isolated, without site-packages: it starts in 20 ms whatever the environment
             *(sys.executable, "-I", "-S", guard.__file__),
-            *(str(self._folder), str(os.getpid()), str(self._timeout_s)),
+            *(str(self._folder), str(os.getpid())),
             *(sys.executable, "-m", MODULE, str(self._folder)),
         ]
         self._guardian = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             bufsize=0, env=_environment(self._folder), start_new_session=True,
         )  # fmt: skip
+        assert self._guardian.stdin is not None
+        self._guardian.stdin.write(b"!")
         return self
 
     def __exit__(
@@ -62,45 +66,40 @@ class Supervisor:
             self._guardian.kill()
             self._guardian.wait()
 
-    def run(self, progress: Callable[[int, int], None] | None) -> None:
-        """Let the worker run, to its end.
+    def run(self, gops: int, began: float, progress: Callable[[int, int], None] | None) -> None:
+        """Let the worker do the next run, to its end.
 
         Args:
+            gops: how many GOPs its files hold.
+            began: when its time began to count, on the monotonic clock.
             progress: called with the Lava steps complete and in all, when the first changes.
 
         Raises:
             LavaError: when it fails or takes too long.
         """
-        stdin = self._guardian.stdin
-        assert stdin is not None
-        try:
-            stdin.write(b"!")
-        except BrokenPipeError:
-            raise self._error() from None
-        shown, limit = 0, time.monotonic() + self._timeout_s + GRACE_S
-        while True:
-            try:
-                code = self._guardian.wait(POLL_S)
-                break
-            except subprocess.TimeoutExpired:
-                done, total = job.progress(self._folder)
-                if progress is not None and done != shown:
-                    progress(done, total)
-                    shown = done
-                if time.monotonic() > limit:
-                    raise self._error() from None
-        if code:
-            raise self._error()
+        state, shown = self._state, 0
+        state[job.GOPS], state[job.DONE], state[job.TOTAL] = gops, 0, 0
+        state[job.REQUESTED] += 1
+        while state[job.SERVED] < state[job.REQUESTED]:
+            if self._guardian.poll() is not None:
+                raise self._error("the guardian was killed", "run it again")
+            if time.monotonic() > began + self._timeout_s:
+                raise self._error(f"not done after {self._timeout_s:g} s", "allow it more time")
+            done = int(state[job.DONE])
+            if progress is not None and done != shown:
+                progress(done, int(state[job.TOTAL]))
+                shown = done
+            time.sleep(POLL_S)
         if progress is not None:
-            progress(*job.progress(self._folder))
+            progress(int(state[job.DONE]), int(state[job.TOTAL]))
 
-    def _error(self) -> LavaError:
-        """The failure written down by whoever saw it first."""
+    def _error(self, what: str, fix: str) -> LavaError:
+        """The failure written down by whoever saw it first, else the one given."""
         path = self._folder / guard.FAILURE
-        record = {"what": "the guardian was killed, or does not answer", "fix": "run it again", "trace": ""}
+        record = {"what": what, "fix": fix, "trace": ""}
         if path.exists():
             record = json.loads(path.read_text())
-        done, total = job.progress(self._folder)
+        done, total = int(self._state[job.DONE]), int(self._state[job.TOTAL])
         log = self._folder / guard.LOG
         trace = record["trace"] or (log.read_text(errors="replace") if log.exists() else "")
         tail = "".join(f"\n    | {line}" for line in trace.strip().splitlines()[-TRACE_LINES:])
@@ -109,7 +108,7 @@ class Supervisor:
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    """Ours, with this package importable, one thread a process, and temporary files in the run's folder."""
+    """Ours, with this package importable, one thread a process, and temporary files in the runtime's folder."""
     package = str(Path(snn_export.__file__).parents[1])
     path = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
     threads = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hwsim.chip import load
 from hwsim.mapping import Core, Mapping, Resources
-from snn_export.network import LIF, Connection, Conv2d, Dense, InputPort, Layer, Reset, SpikingNetwork
+from snn_export.network import LIF, Connection, Conv2d, Dense, InputPort, Layer, Reset, Sparse, SpikingNetwork
 
 
 @pytest.fixture(scope="session")
@@ -48,7 +48,7 @@ def _mappings(draw, network, tiles=(3, 2)):
     cores = []
     for i, (layer, *spans) in enumerate(blocks):
         place = [draw(st.integers(0, n - 1)) for n in (2, *tiles)]
-        dense = isinstance(layer.connections[0].synapse, Dense)
+        dense = isinstance(layer.connections[0].synapse, Dense | Sparse)
         cores.append(Core(i, layer.name, dense, *spans, *place, i, Resources(1, 1, 1, 1)))
     limits = Resources(10**6, None, None, None)
     return Mapping("random", *tiles, len(cores), 2, limits, draw(st.booleans()), tuple(cores))

@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 import shutil
 
+import numpy as np
 import pytest
 import torch
 
 from hybrid.bundle import CONTENTS, load_bundle
 from hybrid.errors import BadInputError, VerificationError
+from hybrid.exports import export
 from hybrid.model.inputs import INPUT_NAMES, to_tensors
+from snn_export import files
+from snn_export.formats import load
+from snn_export.network import LIF, Connection, Dense, InputPort, Layer, Reset, SpikingNetwork
 
 
 @pytest.fixture
@@ -20,8 +25,8 @@ def copy(bundle_dir, tmp_path):
 
 def test_compiling_twice_gives_the_same_bytes(compiled, bundle_dir, tmp_path):
     again = compiled(tmp_path / "again")
-    names = {path.name for path in bundle_dir.iterdir()}
-    assert names == {*CONTENTS, "manifest.json"}
+    names, manifest = {path.name for path in bundle_dir.iterdir()}, load_bundle(bundle_dir).manifest
+    assert names == {*CONTENTS, *manifest.files, "manifest.json"}
     for name in names:
         assert (again / name).read_bytes() == (bundle_dir / name).read_bytes(), name
 
@@ -34,6 +39,31 @@ def test_the_bundled_ann_program_equals_the_models_own_ann_part(bundle, tiny, cl
         found = bundle.ann(*(values[name] for name in bundle.manifest.host_inputs))
         assert torch.equal(found, tiny(iframe, motion, residual))
     assert set(INPUT_NAMES) & set(bundle.manifest.host_inputs) == {"iframe"}
+
+
+def test_a_bundle_carries_its_spiking_part_for_other_tools(bundle_dir, bundle):
+    network = files.dumps(bundle.network)
+    assert files.dumps(load(bundle_dir / "spiking.nir")) == network
+    assert files.dumps(load(bundle_dir)) == network
+    netx = {name: note for name, note in bundle.manifest.exports.items() if name.endswith(".net")}
+    assert set(netx) == {"netx-motion.net", "netx-residual.net"}
+    for name, note in netx.items():
+        assert ("not written: $.layers" in note) != (bundle_dir / name).exists()
+
+
+def test_a_stream_that_netx_can_say_is_written_and_one_that_it_cannot_has_its_reason():
+    def stream(name, reset):
+        lif = LIF(np.array([4000], np.int32), np.array([9], np.int32), reset)
+        layer = Layer(f"{name}0", (1,), (Connection(name, Dense(np.array([[3, -2]], np.int8))),), lif)
+        return InputPort(name, (2,), 4), layer
+
+    (first, one), (second, two) = stream("motion", Reset.ZERO), stream("residual", Reset.SOFT)
+    contents, notes = export(SpikingNetwork((first, second), (one, two)))
+    assert set(contents) == {"spiking.nir", "netx-motion.net"}
+    assert notes["netx-motion.net"] == ""
+    assert "$.layers[residual0].neuron.reset" in notes["netx-residual.net"]
+    assert "residual0" in notes["spiking.nir"]
+    assert set(export(SpikingNetwork((first,), (one,)))[0]) == {"spiking.nir", "netx.net"}
 
 
 def test_an_older_bundle_is_replaced_and_nothing_is_left_beside_it(compiled, copy):

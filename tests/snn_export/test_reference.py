@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -20,56 +23,78 @@ from snn_export.network import (
     NetworkError,
     Recording,
     Reset,
+    Sparse,
     SpikingNetwork,
+    SumPool2d,
 )
 
 
-def _input_of(synapse, values, place):
-    """a for one neuron, from the definition of cross-correlation."""
+def _number(x):
+    """A value as an exact Python number."""
+    return Fraction(float(x)) if np.asarray(x).dtype.kind == "f" else int(x)
+
+
+def _synapses_of(synapse, shape, place):
+    """Weight and source place, flat, of every synapse of one neuron, from the definitions."""
+    if isinstance(synapse, Sparse):
+        mine = np.flatnonzero(synapse.rows == place[0])
+        return [(synapse.weight[i], synapse.columns[i]) for i in mine]
     if isinstance(synapse, Dense):
-        return sum(int(w) * int(s) for w, s in zip(synapse.weight[place[0]], values.reshape(-1), strict=True))
+        return list(zip(synapse.weight[place[0]], range(synapse.weight.shape[1]), strict=True))
     o, y, x = place
-    out_channels, per_group, kh, kw = synapse.weight.shape
-    first = o // (out_channels // synapse.groups) * per_group
-    total = 0
-    for i in range(per_group):
-        for ky in range(kh):
-            for kx in range(kw):
-                row = y * synapse.stride[0] - synapse.padding[0] + ky * synapse.dilation[0]
-                column = x * synapse.stride[1] - synapse.padding[1] + kx * synapse.dilation[1]
-                if 0 <= row < values.shape[1] and 0 <= column < values.shape[2]:
-                    total += int(synapse.weight[o, i, ky, kx]) * int(values[first + i, row, column])
-    return total
+    if isinstance(synapse, SumPool2d):
+        weight, first, dilation = np.ones((1, *synapse.kernel), np.int8), o, (1, 1)
+    else:
+        weight, dilation = synapse.weight[o], synapse.dilation
+        first = o // (len(synapse.weight) // synapse.groups) * weight.shape[0]
+    found = []
+    for i, ky, kx in np.ndindex(*weight.shape):
+        row = y * synapse.stride[0] - synapse.padding[0] + ky * dilation[0]
+        column = x * synapse.stride[1] - synapse.padding[1] + kx * dilation[1]
+        if 0 <= row < shape[1] and 0 <= column < shape[2]:
+            found.append((weight[i, ky, kx], np.ravel_multi_index((first + i, row, column), shape)))
+    return found
 
 
 def _decay(x, keep):
     return (1 if x >= 0 else -1) * (abs(x) * keep >> 12)
 
 
+def _integrate(network, neuron, u, v, a, keep, bias):
+    if not network.fixed:
+        u = u * Fraction(neuron.ukeep) + a
+        return u, v * keep + u + bias
+    u = _decay(u, neuron.ukeep) + a * 64
+    return u, max(-(2**23) + 1, min(2**23 - 1, _decay(v, keep) + u + bias))
+
+
 def _neuron_by_neuron(network, inputs, gops, steps):
+    unit = 64 if network.fixed else 1
     spikes = {x.name: np.zeros((gops, steps, *x.shape), np.uint8) for x in network.layers}
-    potentials = {x.name: np.zeros((gops, steps, *x.shape), np.int32) for x in network.layers}
-    for g in range(gops):
-        u = {x.name: np.zeros(x.shape, object) for x in network.layers}
-        v = {x.name: np.zeros(x.shape, object) for x in network.layers}
-        for t in range(steps):
-            values = {p.name: inputs[p.name][g, t] for p in network.inputs}
-            for layer in network.layers:
-                n = layer.neuron
-                fired = np.zeros(layer.shape, np.uint8)
-                for place in np.ndindex(*layer.shape):
-                    a = sum(_input_of(c.synapse, values[c.source], place) for c in layer.connections)
-                    keep, vth, bias = (int(z[place[0] if len(z) > 1 else 0]) for z in (n.keep, n.vth, n.bias))
-                    u[layer.name][place] = _decay(u[layer.name][place], n.ukeep) + a * 64
-                    new = _decay(v[layer.name][place], keep) + u[layer.name][place] + bias
-                    new = max(-(2**23) + 1, min(2**23 - 1, new))
-                    if not n.readout and new > vth * 64:
-                        fired[place] = 1
-                        new = {Reset.ZERO: 0, Reset.SOFT: new - vth * 64, Reset.NONE: new}[n.reset]
-                    v[layer.name][place] = new
-                values[layer.name] = fired
-                spikes[layer.name][g, t] = fired
-                potentials[layer.name][g, t] = v[layer.name].astype(np.int32)
+    potentials = {x.name: np.zeros((gops, steps, *x.shape), np.float64) for x in network.layers}
+    for g, t in np.ndindex(gops, steps):
+        if t == 0:
+            state = {x.name: dict.fromkeys(np.ndindex(*x.shape), (0, 0)) for x in network.layers}
+        values = {p.name: inputs[p.name][g, t] for p in network.inputs}
+        for layer in network.layers:
+            n = layer.neuron
+            fired = np.zeros(layer.shape, np.uint8)
+            for place, (u, v) in state[layer.name].items():
+                if n.reset_interval and t % n.reset_interval == 0:
+                    u, v = 0, 0
+                a = sum(
+                    _number(w) * _number(values[c.source].reshape(-1)[i])
+                    for c in layer.connections
+                    for w, i in _synapses_of(c.synapse, values[c.source].shape, place)
+                )
+                keep, vth, bias = (_number(z[place[0] if len(z) > 1 else 0]) for z in (n.keep, n.vth, n.bias))
+                u, v = _integrate(network, n, u, v, a, keep, bias)
+                if not n.readout and v > vth * unit:
+                    fired[place] = 1
+                    v = {Reset.ZERO: 0, Reset.SOFT: v - vth * unit, Reset.NONE: v}[n.reset]
+                state[layer.name][place] = u, v
+                potentials[layer.name][g, t][place] = v
+            values[layer.name] = spikes[layer.name][g, t] = fired
     return Recording(spikes, potentials, {})
 
 
@@ -84,8 +109,19 @@ def test_reference_equals_the_contract_neuron_by_neuron(cases, data):
 
 @given(data=st.data())
 @settings(max_examples=40)
-def test_a_network_read_back_from_disk_gives_the_same_bits_and_the_same_files(cases, data, tmp_path_factory):
-    network, inputs = data.draw(cases())
+def test_the_float_reference_equals_the_contract_in_fractions_where_every_value_is_dyadic(float_cases, data):
+    network, inputs = data.draw(float_cases(dyadic=True))
+    gops, steps = next(iter(inputs.values())).shape[:2]
+    expected = _neuron_by_neuron(network, inputs, gops, steps)
+    assert first_difference(network, reference.run(network, inputs), expected) is None
+
+
+@given(data=st.data())
+@settings(max_examples=40)
+def test_a_network_read_back_from_disk_gives_the_same_bits_and_the_same_files(
+    cases, float_cases, data, tmp_path_factory
+):
+    network, inputs = data.draw(st.one_of(cases(), float_cases(dyadic=False)))
     first, second = tmp_path_factory.mktemp("a"), tmp_path_factory.mktemp("b")
     write(network, first)
     again = read(first)
@@ -93,6 +129,33 @@ def test_a_network_read_back_from_disk_gives_the_same_bits_and_the_same_files(ca
     for file in ("spiking.json", "spiking.safetensors"):
         assert (first / file).read_bytes() == (second / file).read_bytes()
     assert first_difference(network, reference.run(network, inputs), reference.run(again, inputs)) is None
+
+
+def test_files_of_schema_1_give_the_recording_of_their_day(data_dir):
+    folder = data_dir / "network-1"
+    network = read(folder)
+    saved = np.load(folder / "recording.npz")
+    record = reference.run(network, {name: saved[name] for name in ("in", "ev")})
+    assert np.array_equal(record.spikes["first"], saved["spikes"])
+    assert np.array_equal(record.potentials["out"], saved["potentials"])
+    assert network.layer("out").scale.tolist() == [0.125]
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"schema_version": 9}, "schema version 9"),
+        ({"schema_version": 1}, "not a spiking network"),
+        ({"layers": 3}, "not a spiking network"),
+        ({"arithmetic": "complex"}, "not a spiking network"),
+    ],
+)
+def test_a_structure_that_is_none_of_ours_is_refused(tmp_path, change, what):
+    write(_one_layer(), tmp_path)
+    path = tmp_path / "spiking.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(NetworkError, match=what):
+        read(tmp_path)
 
 
 def _one_layer(weight=1, **neuron):

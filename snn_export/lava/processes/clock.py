@@ -15,7 +15,7 @@ from lava.magma.core.process.process import AbstractProcess
 from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
-from snn_export.lava.job import reopen
+from snn_export.lava import job
 
 
 class Clock(AbstractProcess):
@@ -24,17 +24,17 @@ class Clock(AbstractProcess):
     Lava compiles only what is connected: the clock also makes one graph of networks with separate streams.
 
     Args:
-        path: file of int64 [2]: steps complete, steps in all.
+        folder: the folder of the runtime.
     """
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path=path)
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder=folder)
         self.done = InPort(shape=(1,))
 
 
 @implements(proc=Clock, protocol=LoihiProtocol)
 @requires(CPU)
-@tag("fixed_pt")
+@tag("fixed_pt", "floating_pt")
 class PyClockModel(PyLoihiProcessModel):
     """Process model of Clock."""
 
@@ -42,9 +42,9 @@ class PyClockModel(PyLoihiProcessModel):
 
     def __init__(self, proc_params: Any) -> None:
         super().__init__(proc_params)
-        self.progress = reopen(proc_params["path"])
+        self.state = job.reopen(proc_params["folder"] / job.STATE)
 
     def run_spk(self) -> None:
         """Wait for every recorder, then publish the step."""
         self.done.recv()
-        self.progress[0] = self.time_step
+        self.state[job.DONE] = max(0, self.time_step - self.state[job.BASE])

@@ -16,8 +16,9 @@ from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
 from snn_export import network
-from snn_export.lava import job
-from snn_export.lava.kernels import Population, accumulate
+from snn_export.lava.kernels import accumulate
+from snn_export.lava.population import FixedPopulation, Population
+from snn_export.lava.tape import Recorder
 
 
 class ConvLIF(AbstractProcess):
@@ -27,7 +28,7 @@ class ConvLIF(AbstractProcess):
         layer: the layer; its first connection feeds `s_in`, the others arrive summed up on `a_in`.
         shape: shape of the first connection's source.
         steps: steps per GOP, after which all state returns to 0.
-        folder: the folder of the run.
+        folder: the folder of the runtime.
         index: index of the layer in the network.
     """
 
@@ -43,7 +44,10 @@ class ConvLIF(AbstractProcess):
 @requires(CPU)
 @tag("fixed_pt")
 class PyConvLIFModel(PyLoihiProcessModel):
-    """Process model of ConvLIF."""
+    """Process model of ConvLIF in integers."""
+
+    number: type[np.floating[Any]] = np.float32
+    kind: type[Population] = FixedPopulation
 
     s_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.uint8)
     a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32)
@@ -52,19 +56,20 @@ class PyConvLIFModel(PyLoihiProcessModel):
 
     def __init__(self, proc_params: Any) -> None:
         super().__init__(proc_params)
-        layer, folder, self.index = proc_params["layer"], proc_params["folder"], proc_params["index"]
-        self.accumulate = accumulate(layer.connections[0].synapse, proc_params["shape"])
-        self.joined = len(layer.connections) > 1
-        self.population = Population(layer)
+        layer = proc_params["layer"]
+        self.accumulate = accumulate(layer.connections[0].synapse, proc_params["shape"], self.number)
         self.steps = proc_params["steps"]
-        self.recorder = job.Recorder(folder, self.index)
-        self.saturations = job.reopen(folder / job.SATURATIONS)
+        self.joined = len(layer.connections) > 1
+        self.neuron, self.population = layer.neuron, self.kind(layer)
+        self.recorder = Recorder(proc_params["folder"], self.steps, 0, proc_params["index"])
         self.token = np.ones(1, np.int32)
 
     def run_spk(self) -> None:
         """Integrate one step; record after sending, while the next layer is already at work."""
-        at = self.time_step - 1
-        if at % self.steps == 0:
+        at = self.recorder.turn(self.time_step)
+        if at == 0:
+            self.population.saturations = 0
+        if self.neuron.clears_before(at % self.steps):
             self.population.clear()
         a = self.accumulate(self.s_in.recv())
         if self.joined:
@@ -73,8 +78,20 @@ class PyConvLIFModel(PyLoihiProcessModel):
         self.s_out.send(spikes)
         self.recorder.spikes(at, spikes)
         self.recorder.potentials(at, self.population.v)
-        self.saturations[self.index] = self.population.saturations
+        self.recorder.saturations(self.population.saturations)
         self.done.send(self.token)
+
+
+@implements(proc=ConvLIF, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("floating_pt")
+class PyConvLIFModelFloat(PyConvLIFModel):
+    """Process model of ConvLIF in real numbers."""
+
+    a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.float64)
+
+    number = np.float64
+    kind = Population
 
 
 class Synapse(AbstractProcess):
@@ -95,15 +112,28 @@ class Synapse(AbstractProcess):
 @requires(CPU)
 @tag("fixed_pt")
 class PySynapseModel(PyLoihiProcessModel):
-    """Process model of Synapse."""
+    """Process model of Synapse in integers."""
+
+    number: type[np.floating[Any]] = np.float32
 
     s_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.uint8)
     a_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32)
 
     def __init__(self, proc_params: Any) -> None:
         super().__init__(proc_params)
-        self.accumulate = accumulate(proc_params["synapse"], proc_params["shape"])
+        self.accumulate = accumulate(proc_params["synapse"], proc_params["shape"], self.number)
 
     def run_spk(self) -> None:
         """Send this step's accumulator."""
         self.a_out.send(self.accumulate(self.s_in.recv()))
+
+
+@implements(proc=Synapse, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("floating_pt")
+class PySynapseModelFloat(PySynapseModel):
+    """Process model of Synapse in real numbers."""
+
+    a_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.float64)
+
+    number = np.float64

@@ -15,21 +15,22 @@ from lava.magma.core.process.process import AbstractProcess
 from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
-from snn_export.lava.job import Recorder
+from snn_export.lava.tape import Recorder
 
 
 class Probe(AbstractProcess):
     """Writes both quantities straight to disk: `Var.get` sends them element by element, 70 us each.
 
     Args:
-        folder: the folder of the run.
+        folder: the folder of the runtime.
         layer: index of the layer.
         shape: shape of the population in Lava, (W, H, C) or (N,).
+        length: Lava steps per GOP.
         delay: the layer integrates step t of its input at Lava step t + delay.
     """
 
-    def __init__(self, folder: Path, layer: int, shape: tuple[int, ...], delay: int) -> None:
-        super().__init__(folder=folder, layer=layer, delay=delay)
+    def __init__(self, folder: Path, layer: int, shape: tuple[int, ...], length: int, delay: int) -> None:
+        super().__init__(folder=folder, layer=layer, length=length, delay=delay)
         self.s_in = InPort(shape=shape)
         self.v = RefPort(shape=shape)
         self.done = OutPort(shape=(1,))
@@ -39,7 +40,7 @@ class Probe(AbstractProcess):
 @requires(CPU)
 @tag("fixed_pt")
 class PyProbeModel(PyLoihiProcessModel):
-    """Process model of Probe."""
+    """Process model of Probe for integers."""
 
     s_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32)
     v: PyRefPort = LavaPyType(PyRefPort.VEC_DENSE, np.int32)
@@ -47,13 +48,12 @@ class PyProbeModel(PyLoihiProcessModel):
 
     def __init__(self, proc_params: Any) -> None:
         super().__init__(proc_params)
-        self.recorder = Recorder(proc_params["folder"], proc_params["layer"])
-        self.delay = proc_params["delay"]
+        self.recorder = Recorder(*(proc_params[name] for name in ("folder", "length", "delay", "layer")))
         self.token = np.ones(1, np.int32)
 
     def run_spk(self) -> None:
-        """Record the spikes of this step; the potentials of the step before are on disk by now."""
-        self.recorder.spikes(self.time_step - 1 - self.delay, self.s_in.recv().T)
+        """Record the spikes of this step."""
+        self.recorder.spikes(self.recorder.turn(self.time_step), self.s_in.recv().T)
         self.done.send(self.token)
 
     def post_guard(self) -> bool:
@@ -62,4 +62,14 @@ class PyProbeModel(PyLoihiProcessModel):
 
     def run_post_mgmt(self) -> None:
         """Record the potentials after this step's reset."""
-        self.recorder.potentials(self.time_step - 1 - self.delay, self.v.read().T)
+        self.recorder.potentials(self.recorder.turn(self.time_step), self.v.read().T)
+
+
+@implements(proc=Probe, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("floating_pt")
+class PyProbeModelFloat(PyProbeModel):
+    """Process model of Probe for real numbers."""
+
+    s_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.float64)
+    v: PyRefPort = LavaPyType(PyRefPort.VEC_DENSE, np.float64)

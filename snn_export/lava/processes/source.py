@@ -15,19 +15,31 @@ from lava.magma.core.process.process import AbstractProcess
 from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
+from snn_export.lava.tape import Player
+
 
 class Source(AbstractProcess):
-    """Sends one array a step, all GOPs one after the other, and zeros before and after.
+    """Sends one array a step, all GOPs of a run one after the other, and zeros before and after.
 
     Args:
-        path: file of values [G, T, *shape].
-        shape: shape of one step in the file.
+        folder: the folder of the runtime.
+        port: index of the port.
+        shape: shape of the port.
+        length: Lava steps per GOP.
         delay: number of steps before the first value.
         transposed: send (W, H, C), as Lava's Conv wants it, instead of (C, H, W).
     """
 
-    def __init__(self, path: Path, shape: tuple[int, ...], delay: int = 0, transposed: bool = False) -> None:
-        super().__init__(path=path, delay=delay, transposed=transposed)
+    def __init__(
+        self,
+        folder: Path,
+        port: int,
+        shape: tuple[int, ...],
+        length: int,
+        delay: int = 0,
+        transposed: bool = False,
+    ) -> None:
+        super().__init__(folder=folder, port=port, length=length, delay=delay, transposed=transposed)
         self.s_out = OutPort(shape=shape[::-1] if transposed else shape)
 
 
@@ -35,19 +47,25 @@ class Source(AbstractProcess):
 @requires(CPU)
 @tag("fixed_pt")
 class PySourceModel(PyLoihiProcessModel):
-    """Process model of Source."""
+    """Process model of Source for integers."""
 
     s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32)
 
     def __init__(self, proc_params: Any) -> None:
         super().__init__(proc_params)
-        values = np.load(proc_params["path"], mmap_mode="r", allow_pickle=False)
-        self.values = values.reshape(-1, *values.shape[2:])
-        self.zeros = np.zeros(self.values.shape[1:], np.int32)
-        self.delay, self.transposed = proc_params["delay"], proc_params["transposed"]
+        self.player = Player(*(proc_params[name] for name in ("folder", "length", "delay", "port")))
+        self.transposed = proc_params["transposed"]
 
     def run_spk(self) -> None:
-        """Send the values of this step; the time step counts from 1."""
-        at = self.time_step - 1 - self.delay
-        values = self.values[at] if 0 <= at < len(self.values) else self.zeros
+        """Send the values of this step."""
+        values = self.player.values(self.time_step)
         self.s_out.send(values.T if self.transposed else values)
+
+
+@implements(proc=Source, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("floating_pt")
+class PySourceModelFloat(PySourceModel):
+    """Process model of Source for real numbers."""
+
+    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.float64)

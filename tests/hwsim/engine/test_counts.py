@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hwsim.chip import load
 from hwsim.engine import run
 from snn_export import reference
-from snn_export.network import Dense, SpikingNetwork
+from snn_export.network import Conv2d, Dense, Sparse, SpikingNetwork, SumPool2d
 
 
 def _synapses(network):
@@ -25,6 +25,15 @@ def _synapses(network):
                     key = connection.source, np.unravel_index(i, source)
                     found.setdefault(key, []).append((layer.name, (o,), synapse.weight[o, i]))
                 continue
+            if isinstance(synapse, Sparse):
+                for o, i, weight in zip(synapse.rows, synapse.columns, synapse.weight, strict=True):
+                    key = connection.source, np.unravel_index(i, source)
+                    found.setdefault(key, []).append((layer.name, (int(o),), weight))
+                continue
+            if isinstance(synapse, SumPool2d):
+                synapse = Conv2d(
+                    np.ones((source[0], 1, *synapse.kernel), np.int8), synapse.stride, synapse.padding, groups=source[0]
+                )
             channels, per_group = synapse.weight.shape[0], synapse.weight.shape[1]
             for o, i, ky, kx in np.ndindex(*synapse.weight.shape):
                 c = o // (channels // synapse.groups) * per_group + i
@@ -110,7 +119,8 @@ def _walk(network, mapping, inputs, record):
             count["neuron_updates"][g, t, core] += 1
             count["spikes"][g, t, core] += record.spikes[name][g, t][place]
             bias = neuron.bias[place[0] if len(neuron.bias) > 1 else 0]
-            state = t > 0 and record.potentials[name][g, t - 1][place] != 0
+            kept = t > 0 and not (neuron.reset_interval and t % neuron.reset_interval == 0)
+            state = kept and record.potentials[name][g, t - 1][place] != 0
             active = bool(bias or state or (name, place) in got_event)
             count["active_updates"][g, t, core] += active
     return count, links

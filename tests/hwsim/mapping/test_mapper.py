@@ -12,8 +12,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hwsim.chip import load
+from hwsim.engine import Engine
 from hwsim.mapping import DoesNotFit, MappingError, from_json, map_network, to_json, utilization
-from snn_export.network import LIF, Connection, Conv2d, Dense, InputPort, Layer, Reset, SpikingNetwork
+from snn_export.network import (
+    LIF,
+    Arithmetic,
+    Connection,
+    Conv2d,
+    Dense,
+    InputPort,
+    Layer,
+    NetworkError,
+    Reset,
+    Sparse,
+    SpikingNetwork,
+    SumPool2d,
+)
 
 _LIF = LIF(np.array([0], np.int32), np.array([1], np.int32), Reset.ZERO)
 
@@ -32,9 +46,12 @@ def _reads(network, core):
     layer = network.layer(core.layer)
     for connection in layer.connections:
         source, synapse = network.shapes[connection.source], connection.synapse
-        if isinstance(synapse, Dense):
+        if isinstance(synapse, Dense | Sparse):
             found |= {(connection.source, place) for place in np.ndindex(*source)}
             continue
+        if isinstance(synapse, SumPool2d):
+            ones = np.ones((source[0], 1, *synapse.kernel), np.int8)
+            synapse = Conv2d(ones, synapse.stride, synapse.padding, groups=source[0])
         out_channels, per_group, *kernel = synapse.weight.shape
         for o, r, q in product(*(range(*span) for span in core.block)):
             first = o // (out_channels // synapse.groups) * per_group
@@ -158,6 +175,46 @@ def test_a_dense_layer_names_how_many_features_fit(small_chip):
     assert (error.value.resource, error.value.gap, error.value.unit) == ("synapse_memory_bytes", 30, "bytes")
     features = int(re.search(r"(\d+)", error.value.levers[0]).group(1))
     assert len(map_network(network(features), chip).cores) == 2
+
+
+def test_a_sparse_layer_takes_the_memory_of_its_own_synapses_only(small_chip):
+    def network(synapse):
+        return SpikingNetwork((InputPort("in", (130,), 1),), (Layer("out", (2,), (Connection("in", synapse),), _LIF),))
+
+    chip = small_chip(synapse_memory_bytes=100)
+    places = np.arange(100, dtype=np.int32)
+    synapse = Sparse(np.ones(200, np.int8), np.repeat(np.array([0, 1], np.int32), 100), np.tile(places, 2), (2, 130))
+    (first, second) = map_network(network(synapse), chip).cores
+    assert first.used.synapse_memory_bytes == second.used.synapse_memory_bytes == 100
+    assert first.dense
+
+
+def test_a_pooling_window_that_is_too_large_names_the_one_that_fits(small_chip):
+    def network(side):
+        pool = SumPool2d((side, side), (1, 1))
+        layer = Layer("out", (1, 21 - side, 21 - side), (Connection("in", pool),), _LIF)
+        return SpikingNetwork((InputPort("in", (1, 20, 20), 1),), (layer,))
+
+    chip = small_chip(inputs=100)
+    with pytest.raises(DoesNotFit) as error:
+        map_network(network(11), chip)
+    assert error.value.levers[0] == "use a window of 10x10 (now 11x11)"
+    assert map_network(network(10), chip).cores
+
+
+def test_a_float_network_is_not_for_a_chip(small_chip):
+    real = np.ones(1)
+    synapse = Dense(np.ones((1, 1), np.float32))
+    network = SpikingNetwork(
+        (InputPort("in", (1,), 1),),
+        (Layer("out", (1,), (Connection("in", synapse),), LIF(real, real, bias=real)),),
+        Arithmetic.FLOAT,
+    )
+    with pytest.raises(NetworkError, match="a chip computes with integers") as error:
+        map_network(network, small_chip())
+    assert error.value.where == "$.arithmetic"
+    with pytest.raises(NetworkError, match="the simulator computes with integers"):
+        Engine(network)
 
 
 def test_weights_wider_than_the_chip_stores_are_refused(small_chip):

@@ -107,6 +107,14 @@ def test_all_four_executors_agree_on_the_demo_clip(bundle, demo_clips):
     assert report.checked == ("hwsim", "reference", "lava-fused", "lava-stock")
 
 
+def test_an_executor_is_made_once_for_all_clips(bundle):
+    names = backends.BACKENDS if lava.available() is None else ("hwsim", "reference")
+    with backends.executors(bundle.network) as executor:
+        assert all(executor(name) is executor(name) for name in names)
+        with pytest.raises(BadInputError, match="no such backend"):
+            executor("loihi")
+
+
 def test_the_backend_does_not_change_the_prediction(bundle, demo_clips, report):
     other = run_videos(bundle, demo_clips[:1], backend="reference")
     assert other.videos[0].prediction == report.videos[0].prediction
