@@ -58,8 +58,9 @@ def transcode(
 
     Example: [bold]hybrid transcode videos/ mpeg4/ --workers 4[/bold]
     """
-    from hybrid.video.transcode import Format, plan_tree, transcode_tree
+    from hybrid.video.transcode import Format
     from hybrid.video.transcode import transcode as one
+    from hybrid.video.transcode_tree import plan_tree, transcode_tree
 
     form = Format(lines, gop, quantiser, start)
     if not source.is_dir():

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from hybrid.errors import BadInputError
-from hybrid.video.transcode import SUFFIXES
+from hybrid.video.transcode_tree import SUFFIXES
 
 LONGEST_NAME = 240
 """Bytes of a file name that every file system takes, with room for another suffix."""

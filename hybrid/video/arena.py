@@ -12,9 +12,10 @@ import threading
 import numpy as np
 
 from hybrid.video.gop import Array
+from hybrid.video.lanes import LINE
 
 _OWN_REFERENCES = 3
-"""What `sys.getrefcount` sees of a buffer that nobody uses: the list, the loop variable and its own argument."""
+"""What `sys.getrefcount` sees of a buffer that nobody uses: its entry, the loop variable and its own argument."""
 
 
 class Arena:
@@ -25,25 +26,26 @@ class Arena:
     """
 
     def __init__(self, spare: int) -> None:
-        self._buffers: list[Array] = []
+        self._buffers: list[tuple[Array, int]] = []  # each with where its first whole cache line begins
         self._spare, self._lock = spare, threading.Lock()
 
     def take(self, size: int) -> Array:
-        """An uninitialised buffer of at least `size` values, all its own for as long as a view of it lives."""
+        """`size` uninitialised values from the beginning of a cache line, its own for as long as a view of it lives."""
         with self._lock:
             free = 0
             for i in reversed(range(len(self._buffers))):
-                buffer = self._buffers[i]
+                buffer, start = self._buffers[i]
                 if sys.getrefcount(buffer) > _OWN_REFERENCES:
                     continue
-                if size <= len(buffer) <= 4 * size:
-                    return buffer
+                if size <= len(buffer) - LINE <= 4 * size:
+                    return buffer[start : start + size]
                 free += 1
                 if free > self._spare:
                     del self._buffers[i]
-            fresh: Array = np.empty(size, np.int16)
-            self._buffers.append(fresh)
-            return fresh
+            fresh: Array = np.empty(size + LINE, np.int16)
+            start = -fresh.ctypes.data % LINE // fresh.itemsize
+            self._buffers.append((fresh, start))
+            return fresh[start : start + size]
 
 
 SHARED = Arena(spare=2)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 import av
-from av.video.reformatter import VideoReformatter
 
 from hybrid.errors import BadInputError
-from hybrid.video.arena import Arena
-from hybrid.video.builder import GopBuilder, vectors_of
+from hybrid.video.builder import GopBuilder, Workspace, vectors_of
 from hybrid.video.codecs import TRANSCODE, traceability
 from hybrid.video.follow import Following
 from hybrid.video.gop import Gop
@@ -85,7 +83,7 @@ def read(
     """
     options = ReadOptions(accumulate, subpel, approximate, strict, max_steps)
     with open_video(source, approximate=approximate) as (container, stream):
-        yield from _Reader(source, container, stream, options).gops()
+        yield from GopReader(source, container, stream, options).gops()
 
 
 def index(path: str | Path, *, approximate: bool = False) -> tuple[GopEntry, ...]:
@@ -130,7 +128,7 @@ def sample(
                 f"use a clip of at least {steps + 1} frames, encoded with a GOP of {steps + 1}",
             )
         chosen = [whole[int((i + 0.5) * len(whole) / segments)] for i in range(segments)]
-        reader = _Reader(path, container, stream, options)
+        reader = GopReader(path, container, stream, options)
         for entry in dict.fromkeys(chosen):
             container.seek(entry.pts, stream=stream)
             gop = reader.gop_at(entry)
@@ -211,22 +209,21 @@ def _packets(path: Path, container: Any, stream: Any) -> Iterator[tuple[int, boo
         raise _broken(path, f"it ends after {count} of {stream.frames} declared frames")
 
 
-class _Reader:
-    """Decodes one video and cuts it into GOPs."""
+class GopReader:
+    """Decodes one opened video and cuts it into GOPs; see `read`."""
 
     def __init__(self, source: Source, container: Any, stream: Any, options: ReadOptions) -> None:
         self._source, self._container, self._stream, self._options = source, container, stream, options
-        self._reformatter, self._arena = VideoReformatter(), Arena(spare=1)
         context = stream.codec_context
         self._exact = traceability(context.name, context.extradata).exact
-        self._shape: tuple[int, int] | None = None
+        self._workspace: Workspace | None = None
         self._lost = 0
 
-    def gops(self) -> Iterator[Gop]:
-        """Every GOP from here to the end."""
+    def gops(self, frames: Iterable[Any] | None = None) -> Iterator[Gop]:
+        """Every GOP from here to the end, or of what `frames` gave elsewhere."""
         builder: GopBuilder | None = None
         number = 0
-        for frame in self._frames():
+        for frame in self.frames() if frames is None else frames:
             kind = None if frame is None else int(frame.pict_type)
             if frame is None or kind == I_FRAME:
                 if builder is not None:
@@ -237,8 +234,8 @@ class _Reader:
                 builder = None
             if kind == I_FRAME:
                 builder, number = self._begin(frame, number), number + 1
-            elif frame is not None and builder is not None:
-                self._add(builder, frame)
+            elif kind is not None and builder is not None:
+                self._add(builder, frame, kind)
         if builder is not None:
             yield builder.finish()
         if self._lost:
@@ -248,7 +245,7 @@ class _Reader:
         """The GOP of an index entry, after a seek to it; None where it is not there."""
         builder: GopBuilder | None = None
         steps = self._options.max_steps
-        for frame in self._frames():
+        for frame in self.frames():
             if frame is None or (builder is None and frame.pts is not None and frame.pts < entry.pts):
                 continue
             kind = int(frame.pict_type)
@@ -259,14 +256,14 @@ class _Reader:
             elif kind == I_FRAME:
                 break
             else:
-                self._add(builder, frame)
+                self._add(builder, frame, kind)
             if builder.steps == steps:
                 break
         return None if builder is None else builder.finish()
 
-    def _frames(self) -> Iterator[Any]:
-        """Decoded frames; None where data were damaged and what follows has lost its reference."""
-        for packet in self._container.demux(self._stream):
+    def frames(self, packets: Iterable[Any] | None = None) -> Iterator[Any]:
+        """Frames decoded from here to the end; None where data were damaged and what follows has lost its reference."""
+        for packet in self._container.demux(self._stream) if packets is None else packets:
             if packet.is_corrupt and packet.size:
                 if self._options.strict:
                     raise _broken(self._source, "it is cut off in the middle of a frame")
@@ -289,33 +286,28 @@ class _Reader:
 
     def _begin(self, frame: Any, number: int) -> GopBuilder:
         shape = (int(frame.height), int(frame.width))
-        if self._shape not in (None, shape):
+        if self._workspace is None:
+            self._workspace = Workspace(shape)
+        elif self._workspace.shape != shape:
             raise BadInputError(
                 _name(self._source),
-                f"the picture size changes from {self._shape} to {shape} at GOP {number}",
+                f"the picture size changes from {self._workspace.shape} to {shape} at GOP {number}",
                 f"re-encode it: {TRANSCODE} {_name(self._source)} OUT.avi",
             )
-        self._shape = shape
         options, exact = self._options, self._exact and not frame.interlaced_frame
         if not exact and not options.approximate:
             raise _untraceable(self._source, "it is interlaced, whose vectors refer to fields")
         return GopBuilder(
-            frame,
-            number,
-            self._reformatter,
-            self._arena,
-            accumulate=options.accumulate,
-            subpel=options.subpel,
-            exact=exact,
+            frame, number, self._workspace, accumulate=options.accumulate, subpel=options.subpel, exact=exact
         )
 
-    def _add(self, builder: GopBuilder, frame: Any) -> None:
+    def _add(self, builder: GopBuilder, frame: Any, kind: int) -> None:
         if self._options.max_steps is not None and builder.steps >= self._options.max_steps:
             return
         if (frame.height, frame.width) != builder.shape:
             raise _broken(self._source, f"the picture size changes inside GOP {builder.index}")
         vectors = vectors_of(frame)
-        if int(frame.pict_type) == B_FRAME:
+        if kind == B_FRAME:
             if not self._options.approximate:
                 raise _untraceable(self._source, "it has B-frames, whose vectors also point forward")
             builder.exact = False

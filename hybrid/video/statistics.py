@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import tee
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import numpy as np
 from hybrid.errors import BadInputError
 from hybrid.video.builder import vectors_of
 from hybrid.video.gop import Array
-from hybrid.video.reader import P_FRAME, open_video, read
+from hybrid.video.reader import P_FRAME, GopReader, ReadOptions, open_video
 
 DEAD_ZONE = 8
 """Residuals of at most this many grey levels count as zero in `residual_quiet`."""
@@ -97,19 +99,26 @@ class _Tally:
 
 
 class _Stream:
-    """What packets and vectors tell: bits of every frame, and the area that has no vector."""
+    """What packets and vectors tell: bits of every packet, and the area that has no vector."""
 
-    def __init__(self, container: Any, stream: Any) -> None:
-        self.codec, self.rate = str(stream.codec_context.name), float(stream.average_rate or 0)
+    def __init__(self) -> None:
         self.bits: dict[bool, list[int]] = {True: [], False: []}
         self.area = self.predicted = 0
-        for packet in container.demux(stream):
+
+    def weigh(self, packets: Iterable[Any]) -> Iterator[Any]:
+        """Pass packets on, and keep their bits."""
+        for packet in packets:
             if packet.size:
                 self.bits[bool(packet.is_keyframe)].append(8 * packet.size)
-            for frame in packet.decode():
-                if int(frame.pict_type) == P_FRAME:
-                    self.area += int(frame.width * frame.height)
-                    self.predicted += _covered(vectors_of(frame), int(frame.width), int(frame.height))
+            yield packet
+
+    def measure(self, frames: Iterable[Any]) -> Iterator[Any]:
+        """Pass frames on, and add up the area of their blocks."""
+        for frame in frames:
+            if frame is not None and int(frame.pict_type) == P_FRAME:
+                self.area += int(frame.width * frame.height)
+                self.predicted += _covered(vectors_of(frame), int(frame.width), int(frame.height))
+            yield frame
 
     @property
     def intra_share(self) -> float:
@@ -126,29 +135,31 @@ def _covered(vectors: Array, width: int, height: int) -> int:
 
 
 def statistics(path: str | Path) -> VideoStatistics:
-    """Read a video for its packets, raw and accumulated, holding one GOP at a time.
+    """Read a video once, holding the frames of one GOP and its two forms at a time.
 
     Raises:
         BadInputError: for a video that cannot be traced back.
     """
     path = Path(path)
-    with open_video(path) as (container, stream):
-        found = _Stream(container, stream)
-    raw, accumulated = _Tally(), _Tally()
-    frames: list[int] = []
+    found, raw, accumulated = _Stream(), _Tally(), _Tally()
+    lengths: list[int] = []
     shape = (0, 0)
-    for gop in read(path):
-        shape = (gop.iframe.shape[0], gop.iframe.shape[1])
-        frames.append(gop.steps + 1)
-        accumulated.add(gop.motion, gop.residual)
-    for gop in read(path, accumulate=False):
-        raw.add(gop.motion, gop.residual)
-    if not frames:
+    with open_video(path) as (container, stream):
+        codec, rate = str(stream.codec_context.name), float(stream.average_rate or 0)
+        readers = [GopReader(path, container, stream, ReadOptions(accumulate=x)) for x in (True, False)]
+        frames = found.measure(readers[0].frames(found.weigh(container.demux(stream))))
+        # the second reader takes up what the first has taken for a GOP: no more than that is held
+        for gop, twin in zip(*(x.gops(copy) for x, copy in zip(readers, tee(frames), strict=True)), strict=True):
+            shape = (gop.iframe.shape[0], gop.iframe.shape[1])
+            lengths.append(gop.steps + 1)
+            accumulated.add(gop.motion, gop.residual)
+            raw.add(twin.motion, twin.residual)
+    if not lengths:
         raise BadInputError(str(path), "it has no I-frame", "check that the file is a complete video")
     return VideoStatistics(
-        codec=found.codec, width=shape[1], height=shape[0],
-        rate=found.rate, duration=sum(frames) / found.rate if found.rate else 0.0,
-        gops=len(frames), gop_frames=tuple(frames), i_frames=len(frames), p_frames=sum(frames) - len(frames),
+        codec=codec, width=shape[1], height=shape[0],
+        rate=rate, duration=sum(lengths) / rate if rate else 0.0,
+        gops=len(lengths), gop_frames=tuple(lengths), i_frames=len(lengths), p_frames=sum(lengths) - len(lengths),
         i_bits=_mean(found.bits[True]), p_bits=_mean(found.bits[False]), intra_share=found.intra_share,
         raw=raw.sparsity(), accumulated=accumulated.sparsity(),
     )  # fmt: skip

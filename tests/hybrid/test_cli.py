@@ -50,7 +50,10 @@ def data_set(root: Path, clips: tuple[Path, ...]) -> Path:
 def test_help_lists_every_command_and_each_has_an_example(hybrid):
     code, out, _ = hybrid("--help")
     assert code == 0
-    commands = ("demo", "ingest", "transcode", "train", "evaluate", "partition", "compile", "inspect", "run", "chips")
+    commands = (
+        "demo", "ingest", "transcode", "train", "evaluate", "synthesize", "figures", "partition", "compile", "inspect",
+        "run", "chips",
+    )  # fmt: skip
     for command in commands:
         assert command in out
         code, text, _ = hybrid(command, "--help")
@@ -93,25 +96,64 @@ def test_partition_explains_every_op_and_writes_nothing(hybrid, tmp_path, demo_c
     assert not list(tmp_path.iterdir())
 
 
+SMALLER = [
+    x for change in ("training.epochs=2", "training.batch=2", "input.resize=32", "input.crop=32", "ann.patch=8",
+                     "stm.strides=[2,2,2]", "training.later_starts=false", "training.quantised_from=0.5")
+    for x in ("--set", change)
+]  # fmt: skip
+
+
 def test_train_writes_a_checkpoint_that_evaluate_measures(hybrid, tmp_path, demo_clips):
-    data = data_set(tmp_path / "data", demo_clips)
-    config = (Path(cli.__file__).parents[1] / "model" / "configs" / "tiny.toml").read_text()
-    smaller = {"epochs = 20": "epochs = 1", "batch = 8": "batch = 2", "crop = 112": "crop = 64", "= 128": "= 64"}
-    for old, new in smaller.items():
-        assert old in config
-        config = config.replace(old, new)
-    (tmp_path / "mini.toml").write_text(config)
-    model = tmp_path / "m.safetensors"
-    code, out, err = hybrid("train", data, "--config", tmp_path / "mini.toml", "--out", model, "--held-out", "0.5")
+    data, model = data_set(tmp_path / "data", demo_clips), tmp_path / "m.safetensors"
+    code, out, err = hybrid("train", data, *SMALLER, "--out", model, "--held-out", "0.5")
     assert code == 0, err
     assert "6 held-out clips" in out
     results = {}
-    for backend in ("torch", "hwsim"):
+    for backend in ("torch", "hwsim", "lava-fused"):
         code, out, err = hybrid("evaluate", model, data, "--backend", backend, "--held-out", "0.5", "--json")
         assert code == 0, err
         results[backend] = json.loads(out)
         assert sum(map(sum, results[backend]["confusion"])) == results[backend]["clips"] == 6
+        assert results[backend]["top5"] >= results[backend]["top1"]
     assert results["torch"]["top1"] == pytest.approx(float(load_checkpoint(model).notes["held_out_accuracy"]), abs=1e-4)
+    assert results["hwsim"]["predictions"] == results["lava-fused"]["predictions"]
+    code, out, err = hybrid("evaluate", model, data, "--held-out", "1", "--picture", tmp_path / "c.png")
+    assert code == 0, err
+    assert "on 12 clips" in out
+    assert (tmp_path / "c.png").stat().st_size > 5000
+
+
+def test_train_goes_on_from_a_checkpoint_and_reads_official_splits(hybrid, tmp_path, demo_clips):
+    data = data_set(tmp_path / "data", demo_clips)
+    rows = [f"{path.parent.name}/{path.name}" for path in sorted(data.glob("*/*.avi"))]
+    split = {0: "train", 1: "test"}
+    listing = ["path,label,split", *(f"{row},{row.split('/')[0]},{split[i % 2]}" for i, row in enumerate(rows))]
+    (tmp_path / "list.csv").write_text("\n".join(listing) + "\nRun/absent.avi,Run,train\n")
+    first, second = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
+    given = ("train", data, *SMALLER, "--annotations", tmp_path / "list.csv")
+    code, _, err = hybrid(*given, "--out", first)
+    assert code == 2
+    assert "absent.avi" in err
+    code, out, err = hybrid(*given, "--out", first, "--missing", "skip")
+    assert code == 0, err
+    assert "1 left out" in out
+    code, out, err = hybrid(*given, "--out", second, "--missing", "skip", "--from", first)
+    assert code == 0, err
+    assert "--from" in load_checkpoint(second).notes["command"]
+    other = ("--set", "ann.depth=1", "--out", tmp_path / "x.safetensors")
+    code, _, err = hybrid(*given, "--missing", "skip", "--from", first, *other)
+    assert code == 2
+    assert "another config" in err
+
+
+def test_synthesize_and_figures_write_what_they_name(hybrid, tmp_path, demo_clips):
+    code, out, err = hybrid("synthesize", tmp_path / "clips", "--clips", "1")
+    assert code == 0, err
+    assert len(list((tmp_path / "clips").glob("*/*.avi"))) == 6
+    code, out, err = hybrid("figures", CHECKPOINT, demo_clips[0], "--out", tmp_path / "figures")
+    assert code == 0, err
+    assert "tsne.png" in out
+    assert "features.png" in out
 
 
 def test_transcode_makes_a_refused_video_one_that_ingest_reads(hybrid, tmp_path, clip_frames, encode):
@@ -173,6 +215,12 @@ def test_bad_input_gives_one_clear_message_and_its_exit_code(hybrid, tmp_path, b
         (("compile", CHECKPOINT, "--calibrate", clip, "--pin", "head"), 3, "no spiking layer", "pin spiking"),
         (("demo", "--chip", "tianjik", "--out", "d"), 2, "tianjik", "tianjic"),
         (("train", "absent"), 2, "no such folder", "sub-folder"),
+        (("train", "absent", "--set", "stm.kind=lstm"), 2, "stm.kind", "correct"),
+        (("train", "absent", "--set", "stm"), 2, "no key=value", "stm.kind=none"),
+        (("train", ".", "--layout", "imagenet"), 2, "no such layout", "ucf101"),
+        (("train", ".", "--layout", "ucf101"), 2, "annotation", "--annotations"),
+        (("evaluate", "absent.safetensors", "."), 2, "no such checkpoint", "hybrid train"),
+        (("figures", CHECKPOINT, "notes.txt"), 2, "cannot be read", "complete video"),
         (("transcode", "absent.mp4", "x.avi"), 2, "no such file", "path"),
         (("ingest", "notes.txt", "--out", "p"), 2, "cannot be read", "complete video"),
         (("chips", "loihi"), 2, "loihi", "did you mean"),

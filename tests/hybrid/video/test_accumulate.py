@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hybrid.video.accumulate import VECTOR, advance, advance_subpel, subtract, warp_blocks
+from hybrid.video.accumulate import VECTOR, advance, advance_subpel
 from hybrid.video.builder import vectors_of
 from hybrid.video.gop import warp
 from hybrid.video.reader import open_video
@@ -40,6 +40,17 @@ def as_motion(traced):
 def random_vectors(rng, height, width, size):
     """One vector for most cells of a grid of blocks, half-pel, pointing anywhere, outside included."""
     cells = [(x, y) for y in range(0, height, size) for x in range(0, width, size) if rng.random() < 0.7]
+    return at_cells(rng, cells, size)
+
+
+def overlapping_vectors(rng, height, width, size):
+    """Blocks anywhere, in any order, partly outside, several over one pixel."""
+    count = int(rng.integers(0, 12))
+    cells = np.stack([rng.integers(-size, width, count), rng.integers(-size, height, count)], axis=-1)
+    return at_cells(rng, cells.tolist(), size)
+
+
+def at_cells(rng, cells, size):
     vectors = np.zeros(len(cells), VECTOR)
     for v, (x, y) in zip(vectors, cells, strict=True):
         v["w"] = v["h"] = size
@@ -49,17 +60,50 @@ def random_vectors(rng, height, width, size):
     return vectors
 
 
-@given(data=st.data())
-@settings(max_examples=80)
-def test_accumulating_equals_the_naive_rule_on_random_blocks(data):
-    height, width = data.draw(st.integers(5, 37)), data.draw(st.integers(5, 37))
+def step(vectors, frame, motion, warped):
+    """`advance` into fresh arrays: motion, warped and residual of the next frame."""
+    after, moved = np.empty_like(motion), np.empty_like(warped)
+    residual = np.empty(warped.shape, np.int16)
+    advance(vectors, frame, motion, warped, after, moved, residual)
+    return after, moved, residual
+
+
+@given(data=st.data(), kind=st.sampled_from([random_vectors, overlapping_vectors]))
+@settings(max_examples=100)
+def test_motion_reference_and_residual_equal_the_naive_rule_on_random_blocks(data, kind):
+    height, width = data.draw(st.integers(5, 53)), data.draw(st.integers(5, 53))
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
-    motion, naive = np.zeros((height, width, 2), np.int16), identity(height, width)
+    spare = data.draw(st.sampled_from([0, 0, 7]))
+    iframe = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+    motion, warped, naive = np.zeros((height, width, 2), np.int16), iframe, identity(height, width)
     for size in data.draw(st.lists(st.sampled_from([1, 4, 8, 16]), min_size=1, max_size=4)):
-        vectors, after = random_vectors(rng, height, width, size), np.empty_like(motion)
-        advance(vectors, motion, after)
-        motion, naive = after, naive_step(naive, vectors, height, width)
+        vectors = kind(rng, height, width, size)
+        frame = rng.integers(0, 256, (height, 3 * width + spare), dtype=np.uint8)
+        motion, warped, residual = step(vectors, frame, motion, warped)
+        naive = naive_step(naive, vectors, height, width)
         assert np.array_equal(motion, as_motion(naive))
+        fetched = np.array([[iframe[y, x] for x, y in row] for row in naive])
+        assert np.array_equal(warped, fetched)
+        pixels = frame[:, : 3 * width].reshape(height, width, 3).astype(np.int16)
+        assert np.array_equal(residual, pixels - fetched)
+
+
+@given(start=st.integers(0, 40), height=st.integers(1, 5), width=st.integers(1, 60), seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=60)
+def test_a_residual_may_begin_anywhere_in_memory_and_nothing_beside_it_is_written(start, height, width, seed):
+    rng = np.random.default_rng(seed)
+    frame, warped = rng.integers(0, 256, (2, height, width, 3), dtype=np.uint8)
+    size = height * width * 3
+    memory = np.full(start + size + 40, 12345, np.int16)
+    residual = memory[start : start + size].reshape(height, width, 3)
+    still = np.zeros((height, width, 2), np.int16)
+    advance(
+        np.zeros(0, VECTOR), frame.reshape(height, -1), still, warped, np.empty_like(still), np.empty_like(warped),
+        residual,
+    )  # fmt: skip
+    assert np.array_equal(residual, frame.astype(np.int16) - warped)
+    assert (memory[:start] == 12345).all()
+    assert (memory[start + size :] == 12345).all()
 
 
 @given(data=st.data())
@@ -81,44 +125,17 @@ def test_subpel_sums_follow_the_integer_trace_and_keep_the_fraction(data):
         assert np.array_equal(fine / 4, expected)
 
 
-@given(data=st.data())
-@settings(max_examples=60)
-def test_moving_blocks_of_the_reference_equals_fetching_it_through_the_map(data):
-    height, width = data.draw(st.integers(5, 37)), data.draw(st.integers(5, 37))
-    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
-    iframe = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
-    motion, warped = np.zeros((height, width, 2), np.int16), iframe
-    for size in data.draw(st.lists(st.sampled_from([1, 4, 8, 16]), min_size=1, max_size=4)):
-        vectors = random_vectors(rng, height, width, size)
-        after, moved = np.empty_like(motion), np.empty_like(warped)
-        advance(vectors, motion, after)
-        warp_blocks(vectors, warped, moved)
-        motion, warped = after, moved
-        assert np.array_equal(warped, warp(iframe, motion))
-
-
-@given(seed=st.integers(0, 2**32 - 1))
-@settings(max_examples=30)
-def test_the_residual_is_the_frame_minus_the_warped_reference(seed):
-    rng = np.random.default_rng(seed)
-    height, width, spare = rng.integers(3, 30, 3)
-    frame = rng.integers(0, 256, (height, 3 * width + spare), dtype=np.uint8)
-    warped = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
-    residual = np.empty((height, width, 3), np.int16)
-    subtract(frame, warped, residual)
-    pixels = frame[:, : 3 * width].reshape(height, width, 3).astype(np.int16)
-    assert np.array_equal(residual, pixels - warped)
-
-
 def test_tracing_equals_the_naive_rule_on_a_real_clip(demo_clips):
     with open_video(demo_clips[0]) as (container, stream):
         frames = [frame for _, frame in zip(range(12), container.decode(stream), strict=False)]
     height, width = frames[0].height, frames[0].width
-    motion, naive = np.zeros((height, width, 2), np.int16), identity(height, width)
+    iframe = frames[0].to_ndarray(format="rgb24")
+    motion, warped, naive = np.zeros((height, width, 2), np.int16), iframe, identity(height, width)
     for frame in frames[1:]:
-        after = np.empty_like(motion)
-        advance(vectors_of(frame), motion, after)
-        motion, naive = after, naive_step(naive, vectors_of(frame), height, width)
+        pixels = frame.to_ndarray(format="rgb24")
+        motion, warped, residual = step(vectors_of(frame), pixels.reshape(height, -1), motion, warped)
+        naive = naive_step(naive, vectors_of(frame), height, width)
+        assert np.array_equal(residual, pixels.astype(np.int16) - warp(iframe, as_motion(naive)))
     assert np.abs(motion).max() > 0
     assert np.array_equal(motion, as_motion(naive))
 
@@ -139,6 +156,6 @@ def test_the_vectors_equal_the_golden_ones(data_dir: Path):
 
 def test_a_frame_without_vectors_keeps_every_trace():
     before = np.arange(4 * 6 * 2, dtype=np.int16).reshape(4, 6, 2)
-    after = np.empty_like(before)
-    advance(np.zeros(0, VECTOR), before, after)
+    pixels = np.zeros((4, 6, 3), np.uint8)
+    after, _, _ = step(np.zeros(0, VECTOR), pixels.reshape(4, -1), before, pixels)
     assert np.array_equal(after, before)
