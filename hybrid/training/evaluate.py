@@ -51,9 +51,7 @@ class Evaluation:
         for i, label in enumerate(self.classes):
             clips, right = sum(self.confusion[i]), self.confusion[i][i]
             called = sum(row[i] for row in self.confusion)
-            rows.append(
-                ClassAccuracy(label, clips, right / clips if clips else None, right / called if called else None)
-            )
+            rows.append(ClassAccuracy(label, clips, _share(right, clips), _share(right, called)))
         return tuple(rows)
 
 
