@@ -29,7 +29,7 @@ from hybrid.training.evaluate import evaluate
 from hybrid.training.splits import Clips, folds_by_group
 from hybrid.training.train import train
 
-PRETRAINING = ("training.epochs=14",)
+PRETRAINING = ("training.epochs=8",)
 TRAINING = (
     "training.epochs=10", "training.batch=8", "training.learning_rate=2e-4", "training.later_starts=true",
     "training.quantised_from=0.5",

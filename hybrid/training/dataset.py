@@ -172,6 +172,8 @@ def seed_of(*parts: int) -> int:
 
 def _scale(planes: Tensor, side: int) -> Tensor:
     """Resize the last two dimensions to a square."""
+    if planes.shape[-2:] == (side, side):
+        return planes
     flat = planes.flatten(0, -4) if planes.ndim > 4 else planes
     resized: Tensor = F.interpolate(flat, (side, side), mode="bilinear", align_corners=False)
     return resized.reshape(*planes.shape[:-2], side, side)
