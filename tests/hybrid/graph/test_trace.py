@@ -29,7 +29,7 @@ def test_macs_equal_torchs_own_counter(traced, tiny, clip_views):
 def test_spiking_layers_are_leaves_with_neurons_steps_and_measured_activity(traced, clip_views):
     first = traced.ops["stm_motion.0"]
     assert (first.kind, first.spiking, first.emits_spikes, first.steps) == ("ConvLIF", True, True, 11)
-    assert first.neurons == 8 * 56 * 56
+    assert first.neurons == 8 * (clip_views.motion.shape[-1] // 2) ** 2
     assert first.activity == pytest.approx((clip_views.motion != 0).mean())
     assert not traced.ops["stm_motion.2"].emits_spikes
 

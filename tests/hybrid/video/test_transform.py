@@ -23,7 +23,7 @@ def test_vectors_scale_with_the_picture():
     views = to_views([uniform(15, -30)], sizes_of(CONFIG))
     unit = (2 ** (CONFIG.motion_bits - 1) - 1) / CONFIG.motion_range
     scale = CONFIG.resize / 240
-    assert views.motion.shape == (1, 11, 2, 128, 171)
+    assert views.motion.shape == (1, 11, 2, CONFIG.resize, round(320 * scale))
     assert np.unique(views.motion[:, :, 0]).tolist() == [round(15 * scale * unit)]
     assert np.unique(views.motion[:, :, 1]).tolist() == [round(-30 * scale * unit)]
     assert np.unique(views.iframe).tolist() == [77]
