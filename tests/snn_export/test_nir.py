@@ -17,7 +17,6 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from norse.torch.module.leaky_integrator_box import LIBoxCell, LIBoxParameters
 from norse.torch.module.lif_box import LIFBoxCell, LIFBoxFeedForwardState, LIFBoxParameters
-from torch.nn import functional
 
 from hwsim import engine
 from snn_export import files, hdf5, nir, reference
@@ -295,93 +294,6 @@ def test_graphs_inside_a_graph_are_opened_and_branches_add_up():
     assert spiking.neuron.bias == pytest.approx(0.2)
     assert read.neuron.readout
     assert read.connections[0].source == "block.lif"
-
-
-@st.composite
-def _linear_chains(draw):
-    """Nodes between an input and an integrator, and the same in torch."""
-    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    channels, size = draw(st.integers(1, 3)), (draw(st.integers(4, 9)), draw(st.integers(4, 9)))
-    nodes, steps, full, flat = [], [], False, False
-    shape = (channels, *size)
-    for _ in range(draw(st.integers(1, 4))):
-        kind = draw(st.sampled_from(["sum", "avg", "conv", "scale", "flatten", "linear"]))
-        if kind in ("sum", "avg") and not flat and min(shape[1:]) >= 2:
-            kernel, stride = draw(st.integers(1, 2)), draw(st.integers(1, 3))
-            op = library.SumPool2d if kind == "sum" else library.AvgPool2d
-            nodes.append(op(*(np.array([n, n]) for n in (kernel, stride, 0))))
-            factor = kernel**2 if kind == "sum" else 1
-            steps.append(lambda x, k=kernel, s=stride, f=factor: functional.avg_pool2d(x, k, s) * f)
-        elif kind == "conv" and not flat and not full:
-            full, groups = True, draw(st.sampled_from([1, shape[0]]))
-            weight = rng.normal(size=(groups * 2, shape[0] // groups, *rng.integers(1, 4, 2)))
-            stride, dilation, padding = draw(st.sampled_from([1, 2])), draw(st.integers(1, 2)), draw(st.integers(0, 1))
-            if draw(st.booleans()):
-                stride, padding = 1, "same"
-            bias = rng.normal(size=groups * 2)
-            nodes.append(library.Conv2d(None, weight, stride, padding, dilation, groups, bias))
-            steps.append(
-                lambda x, w=weight, b=bias, o=(stride, padding, dilation, groups): functional.conv2d(
-                    x, torch.tensor(w), torch.tensor(b), *o
-                )
-            )
-        elif kind == "scale":
-            values = np.broadcast_to(rng.normal(size=(shape[0], *(1 for _ in shape[1:]))), shape)
-            nodes.append(library.Scale(values))
-            steps.append(lambda x, v=values: x * torch.tensor(v.copy()))
-        elif kind == "flatten" and not flat:
-            flat = True
-            nodes.append(library.Flatten({"input": np.array(shape)}, 0, -1))
-            steps.append(lambda x: x.flatten(1))
-        elif kind == "linear" and flat and not full:
-            full = True
-            weight, bias = rng.normal(size=(3, shape[0])), rng.normal(size=3)
-            nodes.append(library.Affine(weight, bias))
-            steps.append(lambda x, w=weight, b=bias: functional.linear(x, torch.tensor(w), torch.tensor(b)))
-        try:
-            shape = tuple(_apply(steps, torch.zeros(1, channels, *size, dtype=torch.float64)).shape[1:])
-        except RuntimeError:
-            nodes.pop(), steps.pop()
-    return nodes, steps, (channels, *size), rng
-
-
-def _apply(steps, x):
-    for step in steps:
-        x = step(x)
-    return x
-
-
-def _network_or_reason(graph):
-    try:
-        return nir.from_graph(graph)
-    except NetworkError as error:
-        return error.what
-
-
-@given(_linear_chains())
-@settings(max_examples=150)
-def test_linear_nodes_between_two_populations_become_one_synapse_that_equals_torch(chain):
-    nodes, steps, shape, rng = chain
-    names = [f"n{i}" for i in range(len(nodes))]
-    graph = _graph(
-        ("in", library.Input({"input": np.array(shape)})), *zip(names, nodes, strict=True),
-        ("t", library.Threshold(np.array(1e9))), ("out", library.Output({"output": np.array([1])})),
-    )  # fmt: skip
-    values = rng.normal(size=(1, 2, *shape))
-    network = _network_or_reason(graph)
-    if isinstance(network, str):
-        reasons = ("pads values that carry a bias", "padding follows pooling", "scale differs within a channel")
-        assert any(reason in network for reason in reasons), network
-        return
-    found = reference.run(network, {"in": values}).potentials["t"][0]
-    expected = _apply(steps, torch.tensor(values[0])).numpy()
-    assert np.allclose(found.reshape(expected.shape), expected, atol=1e-9)
-
-
-def _two_convs():
-    conv = library.Conv2d(None, np.ones((1, 1, 2, 2)), 1, 0, 1, 1, np.zeros(1))
-    two = library.Conv2d(None, np.ones((2, 1, 2, 2)), 1, 0, 1, 1, np.zeros(2))
-    return [("c", two), ("d", library.Conv2d(None, np.ones((1, 2, 2, 2)), 1, 0, 1, 1, np.zeros(1))), ("e", conv)]
 
 
 @pytest.mark.parametrize(
