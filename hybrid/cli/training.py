@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING, Any
 import typer
 from rich.table import Table
 
-from hybrid.cli.common import JSON, app, out, print_json, progress
+from hybrid.cli.common import JSON, app, err, out, print_json, progress
 
 if TYPE_CHECKING:
     from hybrid.datasets import DataSet
+    from hybrid.errors import BadInputError
     from hybrid.training.evaluate import Evaluation
 
 DATA = typer.Argument(help="Folder with the clips; one sub-folder per class, unless --layout says otherwise.")
 LAYOUT = typer.Option("folder", help="folder, ucf101, hmdb51, kinetics or something-something.")
 ANNOTATIONS = typer.Option(None, help="The data set's annotation files (a folder, or a CSV file).")
 SPLIT = typer.Option(1, min=1, max=3, help="Which official split, where there are three.")
-MISSING = typer.Option("fail", help="fail or skip, for a listed clip that is not there.")
+MISSING = typer.Option("fail", help="fail, or skip a clip that is not there or cannot be used.")
 HELD_OUT = typer.Option(0.25, min=0.0, max=1.0, help="Share of each class held out, in whole recording groups.")
 
 
@@ -69,6 +70,7 @@ def train(
             hardware=Hardware(accelerator, devices, strategy, precision, workers),
             on_load=lambda done, total: tell("read the clips", done, total),
             on_epoch=lambda done, loss: tell(f"train (loss {loss:.3f})", done, loaded.training.epochs),
+            on_bad=_left_out if missing == "skip" else None,
         )  # fmt: skip
     if result.resumed_from:
         out.print(f"went on after epoch {result.resumed_from}")
@@ -127,18 +129,19 @@ def evaluate(
     chosen = dataset.clips if held_out == 1 else divide(dataset, held_out)[1]
     with progress() as tell:
         done = iter(range(1, len(chosen) + 1))
-        result = measure(loaded, chosen, backend, lambda: tell(f"classify on {backend}", next(done), len(chosen)))
+        bad = _left_out if missing == "skip" else None
+        result = measure(loaded, chosen, backend, lambda: tell(f"classify on {backend}", next(done), len(chosen)), bad)
     if picture is not None:
         from hybrid.report.confusion import draw_confusion
 
         draw_confusion(result, picture)
     if as_json:
         rows = [asdict(row) for row in result.per_class()]
-        print_json(asdict(result) | {"clips": len(chosen), "per_class": rows})
+        print_json(asdict(result) | {"clips": len(result.predictions), "per_class": rows})
         return
     for table in _tables(result):
         out.print(table)
-    out.print(f"top-1 {result.top1:.1%}, top-5 {result.top5:.1%} on {len(chosen)} clips ({backend})")
+    out.print(f"top-1 {result.top1:.1%}, top-5 {result.top5:.1%} on {len(result.predictions)} clips ({backend})")
     if picture is not None:
         out.print(f"picture: {picture}", soft_wrap=True)
 
@@ -160,12 +163,16 @@ def figures(
         out.print(f"picture: {path}", soft_wrap=True)
 
 
+def _left_out(path: Path, why: BadInputError) -> None:
+    err.print(f"left out: {path}: {why.what}", markup=False, highlight=False, soft_wrap=True)
+
+
 def _load(data: Path, layout: str, annotations: Path | None, split: int, missing: str) -> DataSet:
     from hybrid.datasets.layouts import load_data
 
     dataset = load_data(data, layout, annotations, split=split, missing=missing)
     if dataset.skipped:
-        out.print(dataset.summary(), highlight=False)
+        err.print(dataset.summary(), highlight=False)
     return dataset
 
 

@@ -23,6 +23,8 @@ from hybrid.video.transcode import Format, transcode
 from hybrid.video.transform import Views, centre_crop, crop, flip, to_views
 
 Item = tuple[Tensor, Tensor, Tensor, int]
+OnBad = Callable[[Path, BadInputError], None]
+"""Told of a clip that is left out, and why."""
 LATER_STARTS = (3, 6, 9)
 """First frames of the re-encoded copies of a training clip, so that its GOPs begin elsewhere."""
 
@@ -79,6 +81,7 @@ class ClipDataset(Dataset[Item]):
         seed: int | None = None,
         cache: Path | None = None,
         on_clip: Callable[[], None] = lambda: None,
+        on_bad: OnBad | None = None,
     ) -> None:
         """Prepare every clip.
 
@@ -88,15 +91,22 @@ class ClipDataset(Dataset[Item]):
             seed: of the draws; None to measure.
             cache: folder for prepared clips; in memory where it is None.
             on_clip: told after each clip.
+            on_bad: told of a clip that cannot be used, which is then left out.
 
         Raises:
-            BadInputError: for a clip that cannot be used.
+            BadInputError: for a clip that cannot be used, without `on_bad`.
         """
         self._config, self._seed = config, seed
-        self._labels = [config.classes.index(clip.label) for clip in clips]
+        self._labels: list[int] = []
         self._copies: list[list[Views]] = []
         for clip in clips:
-            self._copies.append(self._prepare(clip.path, cache))
+            try:
+                self._copies.append(self._prepare(clip.path, cache))
+                self._labels.append(config.classes.index(clip.label))
+            except BadInputError as error:
+                if on_bad is None:
+                    raise
+                on_bad(clip.path, error)
             on_clip()
 
     def __len__(self) -> int:

@@ -19,6 +19,7 @@ from hybrid.partition.extract import chip_layers, host_module
 from hybrid.runtime.backends import BACKENDS, executors
 from hybrid.runtime.boundary import host_values
 from hybrid.runtime.clip import load_clip
+from hybrid.training.dataset import OnBad
 from hybrid.video.transform import Views
 from snn_export.quantize import quantize
 
@@ -35,7 +36,7 @@ class Evaluation:
         top1: share of clips whose label came first, 0 to 1.
         top5: share of clips whose label was among the first five (or all, where there are fewer).
         confusion: clips by true label (rows) and predicted label (columns).
-        predictions: predicted label of every clip, in the order given.
+        predictions: predicted label of every clip that could be used, in the order given.
     """
 
     backend: str
@@ -73,7 +74,11 @@ class ClassAccuracy:
 
 
 def evaluate(
-    checkpoint: Checkpoint, clips: Sequence[LabelledClip], backend: str, on_clip: Callable[[], None] = lambda: None
+    checkpoint: Checkpoint,
+    clips: Sequence[LabelledClip],
+    backend: str,
+    on_clip: Callable[[], None] = lambda: None,
+    on_bad: OnBad | None = None,
 ) -> Evaluation:
     """Predict every clip from its middle GOPs and centre crops; logits are averaged over the views.
 
@@ -82,23 +87,31 @@ def evaluate(
         clips: what to measure on.
         backend: `torch` for the float model, else one of the backends of the spiking graph.
         on_clip: told after each clip.
+        on_bad: told of a clip that cannot be used, which is then left out; without it such a clip is an error.
 
     Raises:
         BadInputError: for an unknown backend, no clips, or a clip that cannot be used.
     """
-    if not clips:
-        raise BadInputError("clips", "there is nothing to evaluate on", "give a folder with clips")
     config, classes = checkpoint.model.config.input, checkpoint.model.config.classes
     forward: Forward | None = None
-    scores = []
+    scores, labels = [], []
     with ExitStack() as stack:
         for clip in clips:
-            views = load_clip(clip.path, config)
+            try:
+                views = load_clip(clip.path, config)
+            except BadInputError as error:
+                if on_bad is None:
+                    raise
+                on_bad(clip.path, error)
+                continue
             forward = forward or _forward(checkpoint, views, backend, stack)
             with torch.no_grad():
                 scores.append(forward(views).mean(0))
+            labels.append(classes.index(clip.label))
             on_clip()
-    logits, truth = torch.stack(scores), torch.tensor([classes.index(clip.label) for clip in clips])
+    if not scores:
+        raise BadInputError("clips", "there is nothing to evaluate on", "give a folder with clips")
+    logits, truth = torch.stack(scores), torch.tensor(labels)
     predicted = logits.argmax(1)
     matrix = multiclass_confusion_matrix(predicted, truth, len(classes))
     top5 = multiclass_accuracy(logits, truth, len(classes), average="micro", top_k=min(5, len(classes)))

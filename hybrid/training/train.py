@@ -17,7 +17,7 @@ from hybrid.errors import BadInputError, HybridError
 from hybrid.model.checkpoint import save_checkpoint
 from hybrid.model.config import ModelConfig
 from hybrid.model.hybrid_model import HybridModel
-from hybrid.training.dataset import ClipDataset, EpochSampler
+from hybrid.training.dataset import ClipDataset, EpochSampler, OnBad
 from hybrid.training.initialise import scale_to_firing_rate
 from hybrid.training.module import TrainingModule
 from hybrid.training.progress import Progress
@@ -75,6 +75,7 @@ def train(
     cache: Path | None = None,
     on_load: Callable[[int, int], None] = lambda done, total: None,
     on_epoch: Callable[[int, float], None] = lambda done, loss: None,
+    on_bad: OnBad | None = None,
 ) -> TrainingResult:
     """Train for a fixed number of epochs; the held-out clips are measured at the end, never selected on.
 
@@ -92,6 +93,7 @@ def train(
         cache: folder for prepared clips, so that the next run need not read them again.
         on_load: told how many clips of how many are read.
         on_epoch: told how many epochs are done, and the loss of the last step.
+        on_bad: told of a clip that cannot be used, which is then left out; without it such a clip is an error.
 
     Raises:
         BadInputError: for a clip that cannot be used, a run folder of another training, or weights of another
@@ -100,28 +102,40 @@ def train(
     """
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     lightning.seed_everything(seed, verbose=False)
-    if not clips[0]:
-        raise BadInputError("training clips", "there are none", "hold out less")
     folder = RunFolder.open(out, config, seed, clips, command)
-    to_train, to_measure = _loaders(clips, config, seed, cache, hardware or Hardware(), on_load)
+    done = iter(range(1, len(clips[0]) + len(clips[1]) + 1))
+
+    def load(part: Clips, seed: int | None) -> ClipDataset:
+        total = len(clips[0]) + len(clips[1])
+        return ClipDataset(
+            part, config, seed=seed, cache=cache, on_clip=lambda: on_load(next(done), total), on_bad=on_bad
+        )
+
+    hardware = hardware or Hardware()
+    trained, measured = load(clips[0], seed), load(clips[1], None)
+    if not len(trained):
+        raise BadInputError("training clips", "there are none", "hold out less")
+    batch = min(config.training.batch, len(trained))
+    to_train = _loader(trained, batch, EpochSampler(len(trained), seed), hardware.workers)
+    to_measure = _loader(measured, batch, None, hardware.workers) if len(measured) else None
     module = TrainingModule(HybridModel(config), seed)
     if initial is not None:
         _take_weights(module.model, initial)
     elif not folder.epochs_done:
         scale_to_firing_rate(module.model, *(x.flatten(0, 1) for x in next(iter(to_train))[:3]))
     progress = Progress(on_epoch)
-    trainer = _trainer(config, folder, hardware or Hardware(), progress)
+    trainer = _trainer(config, folder, hardware, progress)
     try:
         trainer.fit(module, to_train, to_measure, ckpt_path=folder.resume_from, weights_only=True)
     except HybridError as error:
         raise HybridError(error.where, error.what, f"{error.fix}; {folder.keep_last_good(config)}") from error
     if trainer.interrupted:
         raise KeyboardInterrupt
-    accuracy = float(trainer.callback_metrics["accuracy"]) if clips[1] else None
+    accuracy = float(trainer.callback_metrics["accuracy"]) if to_measure else None
     if trainer.is_global_zero:
-        save_checkpoint(module.model, out, _notes(clips, seed, command, accuracy))
+        save_checkpoint(module.model, out, _notes(len(trained), clips[1], seed, command, accuracy))
         folder.finish()
-    return TrainingResult(accuracy, len(clips[0]), len(clips[1]), folder.epochs_done, progress.compute_share)
+    return TrainingResult(accuracy, len(trained), len(measured), folder.epochs_done, progress.compute_share)
 
 
 def _take_weights(model: HybridModel, initial: HybridModel) -> None:
@@ -137,26 +151,6 @@ def _take_weights(model: HybridModel, initial: HybridModel) -> None:
         what = f"its weights are those of another config ({initial.config.name}): {wrong[0]} does not fit"
         raise BadInputError("the checkpoint to start from", what, "train with its config, or start anew")
     model.load_state_dict(weights)
-
-
-def _loaders(
-    clips: tuple[Clips, Clips],
-    config: ModelConfig,
-    seed: int,
-    cache: Path | None,
-    hardware: Hardware,
-    on_load: Callable[[int, int], None],
-) -> tuple[DataLoader[Any], DataLoader[Any] | None]:
-    done = iter(range(1, len(clips[0]) + len(clips[1]) + 1))
-
-    def tick() -> None:
-        on_load(next(done), len(clips[0]) + len(clips[1]))
-
-    trained = ClipDataset(clips[0], config, seed=seed, cache=cache, on_clip=tick)
-    measured = ClipDataset(clips[1], config, cache=cache, on_clip=tick)
-    batch = min(config.training.batch, len(clips[0]))
-    to_train = _loader(trained, batch, EpochSampler(len(clips[0]), seed), hardware.workers)
-    return to_train, _loader(measured, batch, None, hardware.workers) if clips[1] else None
 
 
 def _loader(clips: ClipDataset, batch: int, sampler: EpochSampler | None, workers: int) -> DataLoader[Any]:
@@ -184,12 +178,12 @@ def _trainer(config: ModelConfig, folder: RunFolder, hardware: Hardware, progres
     )  # fmt: skip
 
 
-def _notes(clips: tuple[Clips, Clips], seed: int, command: str, accuracy: float | None) -> dict[str, str]:
-    notes = {"command": command, "seed": str(seed), "train_clips": str(len(clips[0]))}
+def _notes(trained: int, held_out: Clips, seed: int, command: str, accuracy: float | None) -> dict[str, str]:
+    notes = {"command": command, "seed": str(seed), "train_clips": str(trained)}
     if accuracy is not None:
         notes |= {
-            "held_out_groups": ", ".join(sorted({clip.group for clip in clips[1]})),
-            "held_out_clips": str(len(clips[1])),
+            "held_out_groups": ", ".join(sorted({clip.group for clip in held_out})),
+            "held_out_clips": str(len(held_out)),
             "held_out_accuracy": f"{accuracy:.4f}",
         }
     return notes

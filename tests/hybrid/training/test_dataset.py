@@ -38,7 +38,7 @@ def test_measuring_takes_the_same_views_each_time_and_training_other_ones_each_e
 def test_an_epoch_is_the_same_whoever_loads_it_and_has_every_clip_once(clips):
     dataset = ClipDataset(clips, CONFIG, seed=3)
     epochs = []
-    for workers in (0, 2):
+    for workers in (0, 1):
         sampler = EpochSampler(len(clips), 3)
         sampler.set_epoch(5)
         epochs.append(list(DataLoader(dataset, 1, sampler=sampler, num_workers=workers)))

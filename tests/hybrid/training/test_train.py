@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from hybrid.model.checkpoint import load_checkpoint
 from hybrid.model.inputs import chip_values, input_ports, to_tensors
 from hybrid.model.stm import ConvLIF
 from hybrid.partition.extract import chip_layers
+from hybrid.runtime.clip import load_clip
 from hybrid.training.initialise import scale_to_firing_rate
 from hybrid.training.splits import split_by_group
 from hybrid.training.train import train
@@ -134,9 +136,24 @@ def test_a_loss_that_is_not_finite_ends_the_training_and_keeps_the_last_good_epo
     assert not (tmp_path / "m.safetensors").exists()
 
 
-def test_the_quantised_forward_pass_is_that_of_the_integer_network(clip_views):
+def test_a_broken_clip_ends_the_training_or_is_left_out_and_told(tmp_path, clips):
+    broken = tmp_path / "Run_9_1.avi"
+    broken.write_bytes(clips[0][0].path.read_bytes()[:20000])
+    worse = (*clips[0], replace(clips[0][0], path=broken)), clips[1]
+    with pytest.raises(BadInputError) as error:
+        fit(worse, tmp_path / "m.safetensors")
+    assert error.value.where == str(broken)
+    told = []
+    result = fit(worse, tmp_path / "n.safetensors", on_bad=lambda path, why: told.append((path, why)))
+    assert result.train_clips == 2
+    assert [path for path, _ in told] == [broken]
+    assert "m.safetensors" not in {path.name for path in tmp_path.iterdir()}
+
+
+def test_the_quantised_forward_pass_is_that_of_the_integer_network(demo_clips):
     torch.manual_seed(0)
     config = load_config("tiny")
+    clip_views = load_clip(demo_clips[0], config.input)
     model = HybridModel(config)
     values = to_tensors(clip_views, config.input)
     scale_to_firing_rate(model, *values)
@@ -158,5 +175,6 @@ def test_the_quantised_forward_pass_is_that_of_the_integer_network(clip_views):
 
     assert np.array(truth.spikes["stm_motion.1"]).mean() > 0.01
     quantised, floating = differing(True), differing(False)
-    assert quantised[0] < 1e-4 < floating[0]
-    assert quantised[1] < floating[1]
+    assert quantised[0] < 1e-3  # what is left is the decay's truncation towards zero
+    assert 3 * quantised[0] < floating[0]
+    assert 3 * quantised[1] < floating[1]
