@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,6 +102,7 @@ def train(
         HybridError: for a loss that is not finite; the last good epoch is kept as a checkpoint.
     """
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", "You defined a `validation_step` but have no `val_dataloader`")
     lightning.seed_everything(seed, verbose=False)
     folder = RunFolder.open(out, config, seed, clips, command)
     done = iter(range(1, len(clips[0]) + len(clips[1]) + 1))

@@ -134,7 +134,7 @@ def test_train_goes_on_from_a_checkpoint_and_reads_official_splits(hybrid, tmp_p
     code, _, err = hybrid(*given, "--out", first)
     assert code == 2
     assert "absent.avi" in err
-    code, out, err = hybrid(*given, "--out", first, "--missing", "skip")
+    code, _, err = hybrid(*given, "--out", first, "--missing", "skip")
     assert code == 0, err
     assert "1 left out" in err
     code, _, err = hybrid(*given, "--out", second, "--missing", "skip", "--from", first)
