@@ -126,11 +126,13 @@ def _show(report: SimulationReport) -> None:
         out.print(table)
         if rows > ROWS:
             out.print(f"  and {rows - ROWS:,} more; --json has all", highlight=False)
-    out.print(f"{report.gops} GOP of {report.steps} steps on {len(report.cores)} cores of {report.chips} chip")
+    where = f"cores: {len(report.cores):,}, chips: {report.chips:,}"
+    out.print(f"GOPs: {report.gops:,}, steps of each: {report.steps:,}, {where}", highlight=False)
     out.print(f"  time     {band(report.time_s, 's')}; a GOP through all layers {band(report.latency_s, 's')}")
     out.print(f"  energy   {band(report.energy_j, 'J')}")
     for event, joules in report.energy_by_event_j.items():
-        out.print(f"    {event.replace('_', ' ')}: {band(joules, 'J')}")
+        if joules.high > 0:
+            out.print(f"    {event.replace('_', ' ')}: {band(joules, 'J')}")
 
 
 def _layer_table(report: SimulationReport) -> Table:
@@ -148,7 +150,7 @@ def _core_table(report: SimulationReport) -> Table:
     from hybrid.report.text import si
 
     table = Table("core", "layer", "chip, x, y", "neurons", *EVENTS.values(), "busy", "critical in", "energy")
-    ranked = sorted(report.cores, key=lambda core: (-core.critical_steps, -core.busy_s.nominal, core.core))
+    ranked = sorted(report.cores, key=lambda x: (-x.critical_steps, -x.busy_s.nominal, -x.synops, x.core))
     for row in ranked[:ROWS]:
         last = (si(row.busy_s.nominal, "s"), f"{row.critical_steps} steps", si(row.energy_j.nominal, "J"))
         place = f"{row.chip}, {row.x}, {row.y}"
