@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import sys
+from collections import Counter
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -144,15 +145,20 @@ def _nearest(keys: list[str]) -> str:
 
 
 def _line(text: str, keys: list[str]) -> int | None:
-    """The line of the table or key that `keys` leads to, or of the nearest table above it."""
-    header, found = "", None
+    """The line of the table or key that `keys` leads to, or of the nearest above it."""
+    path, header, found = ".".join(keys), "", None
+    entries: Counter[str] = Counter()
     for number, line in enumerate(text.splitlines(), 1):
         bare = line.strip()
         if bare.startswith("["):
-            header = bare.split("]")[0].strip("[ ")
-        key = header if bare.startswith("[") else f"{header}.{bare.split('=')[0].strip()}".lstrip(".")
-        if key and ".".join(keys) == key:
+            header = key = bare.split("]")[0].strip("[ ")
+            if bare.startswith("[["):
+                header = key = f"{header}.{entries[header]}"
+                entries[key.rpartition(".")[0]] += 1
+        else:
+            key = f"{header}.{bare.split('=')[0].strip()}".lstrip(".")
+        if key == path:
             return number
-        if bare.startswith("[") and ".".join(keys).startswith(f"{header}."):
+        if key and path.startswith(f"{key}."):
             found = number
     return found

@@ -38,10 +38,13 @@ class Result:
     Attributes:
         recording: spikes and potentials; with `record="readout"` only the potentials of read-out layers.
         counts: what every core did; None without a mapping.
+        wraps: layer name to the number of synaptic currents that left 24 bits, over all steps and GOPs. The
+            contract carries on exactly; a chip's 24-bit adder would wrap. What enters, a << 6, is proven to fit.
     """
 
     recording: Recording
     counts: Counts | None
+    wraps: MappingType[str, int]
 
 
 def run(
@@ -134,7 +137,8 @@ class Engine:
                 if ledger:
                     ledger.fired(t, layer, population.fired)
         saturations = {name: population.saturations for name, population in populations.items()}
-        return Result(tape.recording(saturations), ledger.counts() if ledger else None)
+        wraps = {name: population.wraps for name, population in populations.items()}
+        return Result(tape.recording(saturations), ledger.counts() if ledger else None, wraps)
 
 
 def _load(array: IntArray, device: torch.device) -> torch.Tensor:
@@ -152,4 +156,5 @@ def _join(batches: list[Result]) -> Result:
         {name: sum(r.saturations[name] for r in recordings) for name in first.saturations},
     )
     counts = [batch.counts for batch in batches if batch.counts is not None]
-    return Result(recording, join(counts) if counts else None)
+    wraps = {name: sum(batch.wraps[name] for batch in batches) for name in batches[0].wraps}
+    return Result(recording, join(counts) if counts else None, wraps)

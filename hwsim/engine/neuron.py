@@ -21,6 +21,8 @@ from snn_export.network import (
 
 _FRACTION = 2**DECAY_BITS - 1
 _SCALE = 2**STATE_SHIFT
+CURRENT_LIMIT = 2**23
+"""A synaptic current of 24 bits lies from minus this value to one below it; past them a chip's adder wraps."""
 
 
 class Population:
@@ -30,6 +32,7 @@ class Population:
         v: membrane potentials, int32.
         fired: spikes of the last step, 0 or 1, float32.
         saturations: potentials clipped since the start.
+        wraps: synaptic currents that left 24 bits since the start.
     """
 
     def __init__(self, layer: Layer, gops: int, peak: int, device: torch.device) -> None:
@@ -47,6 +50,7 @@ class Population:
         self._neuron = neuron
         self._bounded = _bounded(layer, peak)
         self.saturations = 0
+        self.wraps = 0
 
     def stirred(self) -> torch.Tensor:
         """Bool [G, H, W, C]: neurons with state or bias, which change even without input."""
@@ -92,6 +96,9 @@ class Population:
     def _with_current(self, a: torch.Tensor, u: torch.Tensor) -> None:
         """Synaptic current memory: u is not clipped by the contract, so everything is int64."""
         u.copy_(_decay64(u, int(self._neuron.ukeep))).add_(a.to(torch.int64), alpha=_SCALE)
+        low, high = torch.aminmax(u)
+        if int(low) < -CURRENT_LIMIT or int(high) >= CURRENT_LIMIT:
+            self.wraps += int(((u < -CURRENT_LIMIT) | (u >= CURRENT_LIMIT)).sum())
         full = _decay64(self.v.to(torch.int64), self._keep).add_(u).add_(self._bias)
         self._clip(full)
         self.v.copy_(full)

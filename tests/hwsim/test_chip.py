@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib import resources
 
 import pytest
@@ -15,11 +16,11 @@ def text():
 
 
 def test_every_shipped_chip_loads_under_its_own_name():
-    assert {"loihi1", "loihi1-fitted", "loihi2", "tianjic"} <= set(names())
+    assert {"loihi1", "loihi1-fitted", "loihi2", "tianjic", "truenorth"} <= set(names())
     assert [load(name).name for name in names()] == list(names())
 
 
-@pytest.mark.parametrize("name", ["loihi1", "loihi1-fitted", "loihi2", "tianjic"])
+@pytest.mark.parametrize("name", names())
 def test_estimates_say_so_and_every_constant_has_a_source(name):
     costs = load(name).costs
     for key in type(costs).model_fields:
@@ -77,6 +78,31 @@ def test_an_error_gives_the_line_of_the_key(text):
     line = changed.splitlines().index("nominal = -52.0") + 1
     with pytest.raises(ChipError, match=f"line {line}:"):
         parse(changed, "mine.toml")
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_users_copy_with_one_constant_missing_or_negative_is_refused_with_its_line(name, tmp_path):
+    text = (resources.files("hwsim") / "chips" / f"{name}.toml").read_text()
+    file, tables = tmp_path / "mine.toml", re.split(r"(?m)^(?=\[)", text)
+    constants = [table for table in tables if re.match(r"\[+costs\.", table)]
+    assert len(constants) >= 3
+    for table in constants:
+        sync = table.startswith("[[")
+        key = "sync.0.time" if sync else table[1:].split("]")[0].removeprefix("costs.")
+        if not sync:
+            file.write_text(text.replace(table, ""))
+            with pytest.raises(ChipError) as error:
+                load(file)
+            assert error.value.where.endswith(f": $.costs.{key}")
+            assert error.value.fix == "add the key"
+        negative = re.sub(r"\blow = ", "low = -1", table)
+        changed = text.replace(table, negative)
+        file.write_text(changed)
+        with pytest.raises(ChipError, match="greater than or equal to 0") as error:
+            load(file)
+        line = int(re.search(r"line (\d+):", error.value.where).group(1))
+        assert "low = -1" in changed.splitlines()[line - 1]
+        assert changed.splitlines()[: line - 1] == text.splitlines()[: line - 1]
 
 
 def test_a_misspelt_key_suggests_the_right_one(text):

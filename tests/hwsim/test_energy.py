@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hwsim.chip import load
+from hwsim.chip import load, names
 from hwsim.energy import energy
 from hwsim.engine import run
 from hwsim.timing import step_times
@@ -70,7 +70,16 @@ def test_tianjic_pays_every_mapped_core_in_every_phase(price):
     assert found.total.high == found.total.nominal
 
 
-@pytest.mark.parametrize("name", ["loihi1", "loihi1-fitted", "loihi2", "tianjic"])
+def test_truenorth_pays_synaptic_events_and_static_power_within_its_measured_totals(price):
+    found, _ = price("truenorth")
+    # 8 synaptic operations, 2 ticks of 1 ms; at most what was measured in total: 26 pJ and 63 mW
+    static = found.by_event["static"]
+    assert (static.nominal, static.high) == pytest.approx((31.5e-3 * 2e-3, 63e-3 * 2e-3), rel=1e-12)
+    assert found.total.nominal - static.nominal == pytest.approx(8 * 13e-12, rel=1e-4)
+    assert found.by_event["synaptic_operations"].high == pytest.approx(8 * 26e-12, rel=1e-12)
+
+
+@pytest.mark.parametrize("name", names())
 def test_parts_sum_to_the_total_and_every_part_names_its_source(price, name):
     found, _ = price(name)
     for end in ("low", "nominal", "high"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hwsim.chip import ChipError, load
+from hwsim.chip import ChipError, load, names
 from hwsim.engine import run
 from hwsim.timing import depth, step_times
 
@@ -63,13 +63,19 @@ def test_tianjic_takes_one_phase_per_step_and_its_depth_more(timing, line):
     assert found.gop(depth(line)).nominal.tolist() == pytest.approx([3 * 16.83e-6], rel=1e-12)
 
 
+def test_truenorth_takes_one_tick_per_step_whatever_the_cores_do(timing):
+    found = timing("truenorth")
+    for step in (found.step.low, found.step.nominal, found.step.high):
+        assert step[0].tolist() == pytest.approx([1e-3] * 2, rel=1e-12)
+
+
 def test_the_barrier_grows_with_the_mapped_tiles():
     costs = load("loihi1-fitted").costs
     found = [costs.sync_time(tiles).nominal for tiles in (1, 2, 3, 4, 28, 29, 128)]
     assert found == [0.6, 1.0, 1.0, 1.4, 1.4, 1.8, 1.8]
 
 
-@pytest.mark.parametrize("name", ["loihi1", "loihi1-fitted", "loihi2", "tianjic"])
+@pytest.mark.parametrize("name", names())
 def test_bands_of_times_are_ordered(timing, name):
     step = timing(name).step
     assert np.all(step.low <= step.nominal)

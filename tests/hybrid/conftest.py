@@ -1,12 +1,15 @@
-"""The shipped model, clip and a bundle of it, made once."""
+"""The command line in this process; the shipped model, clip and a bundle of it, made once."""
 
 from __future__ import annotations
 
+import signal
+import sys
 from pathlib import Path
 
 import pytest
 
 from hwsim.chip import load
+from hybrid import cli
 from hybrid.bundle import load_bundle
 from hybrid.compile import compile_model
 from hybrid.graph import trace
@@ -17,6 +20,21 @@ from hybrid.runtime.clip import load_clip
 from hybrid.shipped import CHECKPOINT
 
 PINS = ("stm_motion", "stm_residual")
+
+
+@pytest.fixture
+def hybrid(monkeypatch, capsys):
+    """Run a command in this process: (exit code, stdout, stderr)."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["hybrid", *map(str, arguments)])
+        monkeypatch.setattr(signal, "signal", lambda *_: None)
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        captured = capsys.readouterr()
+        return int(end.value.code or 0), captured.out, captured.err
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -16,26 +16,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from hybrid import cli
 from hybrid.model.checkpoint import load_checkpoint
 from hybrid.report.model import Report
 from hybrid.shipped import CHECKPOINT
 from snn_export import lava
-
-
-@pytest.fixture
-def hybrid(monkeypatch, capsys):
-    """Run a command in this process: (exit code, stdout, stderr)."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["hybrid", *map(str, arguments)])
-        monkeypatch.setattr(signal, "signal", lambda *_: None)
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        captured = capsys.readouterr()
-        return int(end.value.code or 0), captured.out, captured.err
-
-    return run
 
 
 def data_set(root: Path, clips: tuple[Path, ...]) -> Path:
@@ -52,7 +36,7 @@ def test_help_lists_every_command_and_each_has_an_example(hybrid):
     assert code == 0
     commands = (
         "demo", "ingest", "transcode", "train", "evaluate", "synthesize", "figures", "partition", "compile", "inspect",
-        "run", "chips",
+        "run", "chips", "simulate",
     )  # fmt: skip
     for command in commands:
         assert command in out

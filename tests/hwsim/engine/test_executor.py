@@ -65,6 +65,39 @@ def test_decay_and_clip_are_exact_at_the_edges_of_the_state(keep, sign, ukeep):
     assert expected.saturations["out"] > 0
 
 
+def _currents(network, inputs):
+    """The synaptic current of every layer after every step by the reference's lines, int64 [G, T, *shape]."""
+    gops, steps = next(iter(inputs.values())).shape[:2]
+    found = {x.name: np.zeros((gops, steps, *x.shape), np.int64) for x in network.layers}
+    spikes = reference.run(network, inputs).spikes
+    for g, t in np.ndindex(gops, steps):
+        values = {name: x[g, t].astype(np.int64) for name, x in {**inputs, **spikes}.items()}
+        for layer in network.layers:
+            fresh = layer.neuron.clears_before(t)
+            before = np.zeros(layer.shape, np.int64) if fresh else found[layer.name][g, t - 1]
+            a = reference.accumulate(layer, values)
+            found[layer.name][g, t] = reference.step(layer, before, np.zeros(layer.shape, np.int64), a)[0]
+    return found
+
+
+@given(data=st.data())
+@settings(max_examples=40)
+def test_currents_that_leave_24_bits_are_counted_layer_by_layer(cases, data):
+    network, inputs = data.draw(cases())
+    wraps = {name: int(((u < -(2**23)) | (u > 2**23 - 1)).sum()) for name, u in _currents(network, inputs).items()}
+    assert run(network, inputs).wraps == wraps
+
+
+def test_a_current_that_adds_up_for_ever_wraps_from_the_first_step_past_24_bits():
+    # 1000 x 127 x 64 a step: past 2^23 - 1 in the second step and after
+    neuron = LIF(np.array([0], np.int32), np.array([9], np.int32), Reset.NONE, True, 4096)
+    layer = Layer("out", (1,), (Connection("in", Dense(np.array([[127]], np.int8))),), neuron)
+    network = SpikingNetwork((InputPort("in", (1,), 11),), (layer,))
+    found = run(network, {"in": np.full((2, 5, 1), 1000, np.int16)})
+    assert found.wraps == {"out": 2 * 4}
+    assert found.recording.saturations == {"out": 2 * 4}
+
+
 def test_exact_although_the_user_allows_low_precision_products():
     rng = np.random.default_rng(0)
     synapse = Dense(rng.integers(-128, 128, (5, 4), dtype=np.int8))

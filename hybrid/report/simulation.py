@@ -1,0 +1,212 @@
+"""What a network did alone on a chip, as plain data: by layer, by core, by step.
+
+Counts and energies are those of the whole run, all GOPs and steps; energies are joules, times seconds.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from hwsim.quantity import Quantity, Range, Ranges
+from hwsim.timing import depth
+from hybrid.report.model import Band
+from hybrid.runtime.simulate import Simulation
+from snn_export.network import IntArray
+
+EVENTS = ("spikes", "synops", "macs", "synops_dense", "neuron_updates", "packets_sent", "packets_received", "hops")
+"""Counts that every core has; see `hwsim.engine.Counts`."""
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Events(_Record):
+    """Counts of a layer, a core, or the whole run."""
+
+    spikes: int = Field(description="spikes fired")
+    synops: int = Field(description="synaptic operations: nonzero weights met by nonzero inputs")
+    macs: int = Field(description="those of them on graded input; the others are accumulates")
+    synops_dense: int = Field(description="synaptic operations if every weight and input counted")
+    neuron_updates: int = Field(description="updates of a membrane potential")
+    packets_sent: int = Field(description="messages from a neuron to a core")
+    packets_received: int = Field(description="messages that arrived, those from outside included")
+    hops: int = Field(description="tiles crossed by the messages sent")
+
+
+class LayerRow(Events):
+    """One layer."""
+
+    layer: str
+    neurons: int
+    cores: int
+    saturations: int = Field(description="potentials clipped to 24 bits")
+    wraps: int = Field(description="synaptic currents past 24 bits, where a chip would wrap")
+    energy_j: Band = Field(description="without static power")
+
+
+class CoreRow(Events):
+    """One core."""
+
+    core: int
+    layer: str
+    neurons: int
+    chip: int
+    x: int = Field(description="tile from west to east")
+    y: int = Field(description="tile from north to south")
+    slot: int = Field(description="core within the tile")
+    busy_s: Band = Field(description="time at work, over all steps")
+    critical_steps: int = Field(description="steps that waited for this core")
+    energy_j: Band = Field(description="without static power")
+
+
+class StepRow(_Record):
+    """One step."""
+
+    gop: int
+    step: int
+    time_s: Band
+    critical_core: int | None = Field(description="the core that the step waited for; None where its length is fixed")
+    critical_layer: str | None
+    input_events: int
+    spikes: int
+    synops: int
+
+
+class ConstantUse(_Record):
+    """A constant that priced something."""
+
+    event: str
+    constant: str
+    quantity: Quantity
+
+
+class SimulationReport(_Record):
+    """Everything about one run of a network alone."""
+
+    network: str = Field(description="the file")
+    chip: str
+    title: str = Field(description="of the chip")
+    chips: int = Field(description="chips used")
+    gops: int
+    steps: int = Field(description="per GOP")
+    notes: tuple[str, ...] = Field(description="where the input came from, how the network was made ready")
+    totals: Events
+    input_events: int = Field(description="nonzero input values")
+    layers: tuple[LayerRow, ...]
+    cores: tuple[CoreRow, ...]
+    by_step: tuple[StepRow, ...]
+    time_s: Band = Field(description="of the whole run, GOP after GOP")
+    latency_s: Band = Field(description="of one GOP through all layers, the mean")
+    energy_j: Band
+    energy_by_event_j: dict[str, Band]
+    constants: tuple[ConstantUse, ...] = Field(description="with their sources")
+
+
+def build(simulation: Simulation, network: str, notes: tuple[str, ...]) -> SimulationReport:
+    """The report of a run; `network` is what to call the file, `notes` what else the reader must know."""
+    counts, timing, energy = simulation.counts, simulation.timing, simulation.energy
+    gops, steps = counts.spikes.shape[:2]
+    latency = timing.gop(depth(simulation.network)).mean(0)
+    return SimulationReport(
+        network=network,
+        chip=simulation.chip.name,
+        title=simulation.chip.title,
+        chips=simulation.mapping.chips,
+        gops=gops,
+        steps=steps,
+        notes=notes,
+        totals=Events(**_events(simulation, slice(None))),
+        input_events=int(counts.input_events.sum()),
+        layers=_layers(simulation),
+        cores=_cores(simulation),
+        by_step=_steps(simulation),
+        time_s=Band.of(timing.total),
+        latency_s=Band(low=float(latency.low), nominal=float(latency.nominal), high=float(latency.high)),
+        energy_j=Band.of(energy.total),
+        energy_by_event_j={event: Band.of(joules) for event, joules in energy.by_event.items()},
+        constants=tuple(
+            ConstantUse(event=x.event, constant=x.constant, quantity=x.quantity)
+            for x in energy.provenance
+            if x.quantity.high > 0
+        ),
+    )
+
+
+def _events(simulation: Simulation, cores: slice | IntArray) -> dict[str, Any]:
+    """Totals of some cores, given by index or mask."""
+    return {name: int(getattr(simulation.counts, name)[:, :, cores].sum()) for name in EVENTS}
+
+
+def _layers(simulation: Simulation) -> tuple[LayerRow, ...]:
+    owner = np.array([core.layer for core in simulation.mapping.cores])
+    rows = []
+    for layer in simulation.network.layers:
+        held = owner == layer.name
+        rows.append(
+            LayerRow(
+                layer=layer.name,
+                neurons=layer.size,
+                cores=int(held.sum()),
+                saturations=simulation.saturations[layer.name],
+                wraps=simulation.wraps[layer.name],
+                energy_j=Band.of(simulation.energy.by_layer[layer.name]),
+                **_events(simulation, held),
+            )
+        )
+    return tuple(rows)
+
+
+def _cores(simulation: Simulation) -> tuple[CoreRow, ...]:
+    busy, waited = simulation.timing.core.sum((0, 1)), _critical(simulation)
+    rows = []
+    for core in simulation.mapping.cores:
+        rows.append(
+            CoreRow(
+                core=core.id,
+                layer=core.layer,
+                chip=core.chip,
+                x=core.x,
+                y=core.y,
+                slot=core.slot,
+                neurons=int(np.prod([b - a for a, b in core.block])),
+                busy_s=_at(busy, core.id),
+                critical_steps=0 if waited is None else int((waited == core.id).sum()),
+                energy_j=_at(simulation.energy.by_core, core.id),
+                **_events(simulation, np.array([core.id])),
+            )
+        )
+    return tuple(rows)
+
+
+def _steps(simulation: Simulation) -> tuple[StepRow, ...]:
+    counts, timing, waited = simulation.counts, simulation.timing, _critical(simulation)
+    rows = []
+    for gop, step in np.ndindex(*counts.input_events.shape):
+        core = None if waited is None else int(waited[gop, step])
+        rows.append(
+            StepRow(
+                gop=gop,
+                step=step,
+                time_s=_at(timing.step, (gop, step)),
+                critical_core=core,
+                critical_layer=None if core is None else simulation.mapping.cores[core].layer,
+                input_events=int(counts.input_events[gop, step]),
+                spikes=int(counts.spikes[gop, step].sum()),
+                synops=int(counts.synops[gop, step].sum()),
+            )
+        )
+    return tuple(rows)
+
+
+def _critical(simulation: Simulation) -> IntArray | None:
+    """The core that each step waited for, int64 [G, T]; None for a chip whose steps wait for none."""
+    fixed = simulation.chip.timing == "phase" or not simulation.timing.core.high.any()
+    return None if fixed else simulation.timing.critical
+
+
+def _at(values: Ranges, place: int | tuple[int, int]) -> Band:
+    return Band.of(Range(float(values.low[place]), float(values.nominal[place]), float(values.high[place])))
