@@ -98,7 +98,7 @@ def _run_video(
             check_equal(network, recording, found, (backend, other))
     values = host_values(network, recording, views, manifest.model.input, manifest.host_inputs)
     measured = measure(bundle.ann, values, device, ANN_REPEATS)
-    probabilities = measured.output.softmax(1).mean(0)
+    probabilities = measured.output.mean(0).softmax(0)  # the consensus that the model was trained with
     crossing = tuple(name for name in manifest.host_inputs if name in network.shapes and name not in inputs)
     usage = account.Usage(
         counts=simulated.counts,
