@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from hybrid.cli.common import CHIP, JSON, app, err, out, print_json, progress
 
 if TYPE_CHECKING:
-    from hybrid.report.simulation import Events, SimulationReport
+    from hybrid.report.simulation import Events, NeuroBench, SimulationReport
     from hybrid.runtime.spikes import Values
     from snn_export.network import SpikingNetwork
 
@@ -115,8 +116,6 @@ def _problems(report: SimulationReport) -> list[str]:
 
 
 def _show(report: SimulationReport) -> None:
-    from hybrid.report.text import band
-
     out.print(f"{report.network} on {report.title}", markup=False, highlight=False, soft_wrap=True)
     for note in report.notes:
         out.print(f"  {note}", markup=False, highlight=False, soft_wrap=True)
@@ -126,6 +125,13 @@ def _show(report: SimulationReport) -> None:
         out.print(table)
         if rows > ROWS:
             out.print(f"  and {rows - ROWS:,} more; --json has all", highlight=False)
+    _show_totals(report)
+    _show_metrics(report.neurobench)
+
+
+def _show_totals(report: SimulationReport) -> None:
+    from hybrid.report.text import band
+
     where = f"cores: {len(report.cores):,}, chips: {report.chips:,}"
     out.print(f"GOPs: {report.gops:,}, steps of each: {report.steps:,}, {where}", highlight=False)
     out.print(f"  time     {band(report.time_s, 's')}; a GOP through all layers {band(report.latency_s, 's')}")
@@ -135,13 +141,25 @@ def _show(report: SimulationReport) -> None:
             out.print(f"    {event.replace('_', ' ')}: {band(joules, 'J')}")
 
 
+def _show_metrics(found: NeuroBench) -> None:
+    operations = found.synaptic_operations
+    out.print("NeuroBench's metrics; operations are per GOP", highlight=False)
+    out.print(f"  footprint            {found.footprint:,} bytes", highlight=False)
+    out.print(f"  connection sparsity  {found.connection_sparsity:.1%}", highlight=False)
+    out.print(f"  activation sparsity  {found.activation_sparsity:.1%}", highlight=False)
+    out.print(
+        f"  synaptic operations  dense {operations.dense:,.1f}, effective MACs {operations.effective_macs:,.1f}, "
+        f"effective ACs {operations.effective_acs:,.1f}", highlight=False,
+    )  # fmt: skip
+
+
 def _layer_table(report: SimulationReport) -> Table:
     from hybrid.report.text import si
 
     table = Table("layer", "neurons", "cores", *EVENTS.values(), "clipped", "wrapped", "energy")
     for row in report.layers:
         last = (f"{row.saturations:,}", f"{row.wraps:,}", si(row.energy_j.nominal, "J"))
-        table.add_row(row.layer, f"{row.neurons:,}", f"{row.cores:,}", *_events(row), *last)
+        table.add_row(escape(row.layer), f"{row.neurons:,}", f"{row.cores:,}", *_events(row), *last)
     return table
 
 
@@ -154,7 +172,7 @@ def _core_table(report: SimulationReport) -> Table:
     for row in ranked[:ROWS]:
         last = (si(row.busy_s.nominal, "s"), f"{row.critical_steps} steps", si(row.energy_j.nominal, "J"))
         place = f"{row.chip}, {row.x}, {row.y}"
-        table.add_row(str(row.core), row.layer, place, f"{row.neurons:,}", *_events(row), *last)
+        table.add_row(str(row.core), escape(row.layer), place, f"{row.neurons:,}", *_events(row), *last)
     return table
 
 
@@ -165,7 +183,7 @@ def _step_table(report: SimulationReport) -> Table:
     for row in report.by_step[:ROWS]:
         core = "none: fixed length" if row.critical_core is None else f"{row.critical_core} ({row.critical_layer})"
         numbers = (row.gop, row.step, row.input_events, row.spikes, row.synops)
-        table.add_row(*(f"{number:,}" for number in numbers), core, band(row.time_s, "s"))
+        table.add_row(*(f"{number:,}" for number in numbers), escape(core), band(row.time_s, "s"))
     return table
 
 

@@ -5,11 +5,13 @@ Counts and energies are those of the whole run, all GOPs and steps; energies are
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from hwsim.metrics import metrics
 from hwsim.quantity import Quantity, Range, Ranges
 from hwsim.timing import depth
 from hybrid.report.model import Band
@@ -84,6 +86,23 @@ class ConstantUse(_Record):
     quantity: Quantity
 
 
+class SynapticOperations(_Record):
+    """NeuroBench's synaptic operations, per GOP."""
+
+    dense: float = Field(description="all weights times all activations, zero or not")
+    effective_macs: float = Field(description="nonzero weights that meet a nonzero activation that is not binary")
+    effective_acs: float = Field(description="nonzero weights that meet a nonzero binary activation")
+
+
+class NeuroBench(_Record):
+    """NeuroBench's metrics; see `hwsim.metrics`."""
+
+    footprint: int = Field(description="bytes of weights and neuron constants")
+    connection_sparsity: float = Field(description="share of weights that are zero")
+    activation_sparsity: float = Field(description="share of silent neurons, over all spiking layers and steps")
+    synaptic_operations: SynapticOperations
+
+
 class SimulationReport(_Record):
     """Everything about one run of a network alone."""
 
@@ -103,6 +122,7 @@ class SimulationReport(_Record):
     latency_s: Band = Field(description="of one GOP through all layers, the mean")
     energy_j: Band
     energy_by_event_j: dict[str, Band]
+    neurobench: NeuroBench
     constants: tuple[ConstantUse, ...] = Field(description="with their sources")
 
 
@@ -128,6 +148,7 @@ def build(simulation: Simulation, network: str, notes: tuple[str, ...]) -> Simul
         latency_s=Band(low=float(latency.low), nominal=float(latency.nominal), high=float(latency.high)),
         energy_j=Band.of(energy.total),
         energy_by_event_j={event: Band.of(joules) for event, joules in energy.by_event.items()},
+        neurobench=NeuroBench.model_validate(asdict(metrics(simulation.network, simulation.mapping, counts))),
         constants=tuple(
             ConstantUse(event=x.event, constant=x.constant, quantity=x.quantity)
             for x in energy.provenance

@@ -53,12 +53,17 @@ def test_counts_are_those_of_the_engine_whatever_the_format(hybrid, written, net
     assert code == 0, err
     found = json.loads(out)
     inputs = {"in": np.load(written / "spikes.npz")["in"].astype(np.int16)}
+    connections = len(formats.load(written / name).layers[1].connections)
     counts = engine.run(network, inputs, map_network(network, load("loihi1"))).counts
     assert (found["gops"], found["steps"]) == (2, STEPS)
     for event, total in found["totals"].items():
         assert total == getattr(counts, event).sum() > 0 or event in ("macs", "hops")
     assert [row["synops"] for row in found["cores"]] == counts.synops.sum((0, 1)).tolist()
     assert [row["spikes"] for row in found["by_step"]] == counts.spikes.sum(2).ravel().tolist()
+    operations = found["neurobench"]["synaptic_operations"]
+    assert operations["effective_acs"] == counts.acs.sum() / 2
+    assert operations["dense"] == counts.synops_dense.sum() / 2
+    assert found["neurobench"]["footprint"] == 3 * 18 + connections * 4 * 108 + 2 * 4 * 4
     assert found["energy_j"]["low"] <= found["energy_j"]["nominal"] <= found["energy_j"]["high"]
     assert all(row["quantity"]["source"] for row in found["constants"])
 
@@ -70,6 +75,7 @@ def test_the_tables_name_layers_cores_steps_and_where_the_input_came_from(hybrid
     assert "and 6 more; --json has all" in out
     assert "0 (a)" in out
     assert "synaptic operations" in out
+    assert "connection sparsity" in out
     assert not err
     again = hybrid("simulate", written, "--steps", "30", "--rate", "0.2", "--seed", "7")
     assert again[1] == out
@@ -124,13 +130,14 @@ def test_a_file_of_lava_dl_runs_as_it_is(hybrid):
 
 def test_clipped_potentials_and_wrapped_currents_are_warned_of_and_strict_fails(hybrid, tmp_path):
     neuron = LIF(*np.array([[0], [9]], np.int32), Reset.NONE, True, 4096)
-    layer = Layer("sum", (1,), (Connection("in", Dense(np.array([[127]], np.int8))),), neuron)
+    layer = Layer("sum[/x]", (1,), (Connection("in", Dense(np.array([[127]], np.int8))),), neuron)
     files.write(SpikingNetwork((InputPort("in", (1,), 11),), (layer,)), tmp_path)
     np.savez(tmp_path / "a.npz", **{"in": np.full((5, 1), 1000)})
     given = ("simulate", tmp_path, "--spikes", tmp_path / "a.npz")
     code, out, err = hybrid(*given)
     assert code == 0
-    assert "4 potentials were clipped" in err
+    assert "│ sum[/x] │" in out
+    assert "layer 'sum[/x]': 4 potentials were clipped" in err
     assert "4 synaptic currents left 24 bits" in err
     code, out, err = hybrid(*given, "--strict", "--json")
     assert code == 1
