@@ -1,6 +1,6 @@
 """What a config and its ablation rows cost per video, by the paper's accounting, next to the paper's own figures.
 
-    python benchmarks/costs.py CLIP ... [--config base] [--json FILE]
+    python benchmarks/costs.py CLIP ... [--config base] [--rows ROW ...] [--json FILE]
 
 Multiply-accumulates are counted from the shapes (a test holds them against torch's own counter). Accumulates are
 those of the spiking layers that meet a nonzero input, counted on every fourth view of real clips by a model whose
@@ -38,12 +38,13 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("clips", type=Path, nargs="+")
     arguments.add_argument("--config", default="base")
+    arguments.add_argument("--rows", nargs="*", default=list(ABLATIONS))
     arguments.add_argument("--json", type=Path)
     options = arguments.parse_args()
     table = Table("row", "parameters [M]", "MAC [G/video]", "AC [G/video]", "energy [J/video]", "paper [J/video]")
     rows = []
-    for name, changes in ABLATIONS.items():
-        row = {"row": name, **count(options.config, changes, options.clips)}
+    for name in options.rows:
+        row = {"row": name, **count(options.config, ABLATIONS[name], options.clips)}
         rows.append(row)
         paper = PAPER_J.get(name) if options.config == "base" else None
         cells = f"{row['parameters_m']:.2f}", f"{row['gmac']:.1f}", f"{row['gac']:.2f}", f"{row['energy_j']:.3f}"
