@@ -8,7 +8,7 @@ PYTHON := $(shell cat .python-version)
 READY := $(VENV)/.ready
 
 
-.PHONY: help setup demo test lint types pytest train wheel-check constraints bench clean
+.PHONY: help setup demo test lint types pytest wheel-check constraints clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
