@@ -1,4 +1,4 @@
-"""Training and measuring models: train, evaluate."""
+"""Training and measuring models: synthesize, train, evaluate, figures."""
 
 from __future__ import annotations
 

@@ -163,7 +163,6 @@ class TrainingConfig(_Record):
         iframe_dropout: share of clips whose I-frames are blanked, so that places are not learned for actions.
         scales: sides of the random crop as shares of `resize` (TSN's scale jitter); vectors scale along.
         later_starts: train on re-encoded copies of each clip too, whose GOPs begin at other frames.
-        mixup: parameter of the beta distribution that two clips are mixed by (Zhang et al., ICLR 2018); 0 for none.
         quantised_from: share of the epochs after which the STM computes with the weights, leaks and thresholds of
             its integer form; 1 for never.
     """
@@ -176,7 +175,6 @@ class TrainingConfig(_Record):
     iframe_dropout: float = Field(ge=0, lt=1)
     scales: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(min_length=1)
     later_starts: bool = False
-    mixup: float = Field(default=0.0, ge=0)
     quantised_from: float = Field(default=1.0, ge=0, le=1)
 
 

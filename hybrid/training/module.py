@@ -49,7 +49,7 @@ class TrainingModule(lightning.LightningModule):
                 module.quantised = False
 
     def training_step(self, batch: Batch, step: int) -> Tensor:
-        """Cross-entropy with label smoothing, on mixed clips where the config says so.
+        """Cross-entropy with label smoothing.
 
         Raises:
             HybridError: where the loss is not finite.
@@ -57,13 +57,7 @@ class TrainingModule(lightning.LightningModule):
         # every step is seeded by itself, so that a resumed training draws what an unbroken one draws
         torch.manual_seed(seed_of(self.seed, self.current_epoch, step))
         *clips, labels = batch
-        targets = F.one_hot(labels, len(self.model.config.classes)).to(clips[0].dtype)
-        if self.config.mixup:
-            share = torch.distributions.Beta(self.config.mixup, self.config.mixup).sample()
-            partner = torch.randperm(len(labels))
-            clips = [share * x + (1 - share) * x[partner] for x in clips]
-            targets = share * targets + (1 - share) * targets[partner]
-        loss = F.cross_entropy(self(*clips), targets, label_smoothing=self.config.label_smoothing)
+        loss = F.cross_entropy(self(*clips), labels, label_smoothing=self.config.label_smoothing)
         if not bool(torch.isfinite(loss)):
             raise HybridError(
                 f"epoch {self.current_epoch + 1}, step {step + 1}", f"the loss is {float(loss)}{self._not_finite()}",

@@ -102,7 +102,8 @@ def train(
         HybridError: for a loss that is not finite; the last good epoch is kept as a checkpoint.
     """
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", "You defined a `validation_step` but have no `val_dataloader`")
+    for known in ("You defined a `validation_step` but have no `val_dataloader`", "Experiment logs directory"):
+        warnings.filterwarnings("ignore", known)
     lightning.seed_everything(seed, verbose=False)
     folder = RunFolder.open(out, config, seed, clips, command)
     done = iter(range(1, len(clips[0]) + len(clips[1]) + 1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from snn_export.lava import job
 from snn_export.network import IntArray
 
 
-class Tape:
+class Tape(ABC):
     """Finds the current run and the place in it of each Lava step.
 
     Args:
@@ -31,8 +32,9 @@ class Tape:
             self._open(job.run_path(self._folder, self._number))
         return time_step - 1 - int(self._state[job.BASE]) - self._delay
 
+    @abstractmethod
     def _open(self, run: Path) -> None:
-        raise NotImplementedError
+        """Open the files of a run."""
 
     def _place(self, at: int, values: IntArray) -> tuple[int, int] | None:
         """GOP and step in `values` [G, T, ...] of a step of the run; None where it is idle or outside."""
