@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import torch
 
+from hwsim.engine.kernels import CURRENT_LIMIT
 from hwsim.mapping.geometry import shape3
 from snn_export.network import (
     DECAY_BITS,
@@ -21,11 +22,9 @@ from snn_export.network import (
 
 _FRACTION = 2**DECAY_BITS - 1
 _SCALE = 2**STATE_SHIFT
-CURRENT_LIMIT = 2**23
-"""A synaptic current of 24 bits lies from minus this value to one below it; past them a chip's adder wraps."""
 
 
-class Population:
+class Neurons:
     """The state of one layer for a batch of GOPs, all tensors [G, H, W, C].
 
     Attributes:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping as MappingType
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 
 from hwsim.engine.atoms import AtomSum
 from hwsim.engine.counts import Counter, Counts
-from hwsim.engine.neuron import Population
+from hwsim.engine.neuron import Neurons
+from hwsim.engine.result import Record
 from hwsim.engine.synapse import SynapseOp, total
 from hwsim.mapping.geometry import shape3
 from snn_export.network import IntArray, Layer, Recording, SpikingNetwork
-
-Record = Literal["all", "readout"]
 
 
 class Tape:
@@ -37,7 +35,7 @@ class Tape:
             name: torch.empty(shape, dtype=torch.uint8) for name, shape in shapes.items() if record == "all"
         }
 
-    def write(self, t: int, layer: Layer, population: Population) -> None:
+    def write(self, t: int, layer: Layer, population: Neurons) -> None:
         """Keep the state of a layer after step t."""
         if layer.name in self._potentials:
             self._potentials[layer.name][:, t] = population.v.permute(0, 3, 1, 2)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hwsim.engine import Engine, run
+from hwsim.engine import Counts, Engine, run
+from hwsim.engine.counts import Counter
+from hwsim.engine.crossover import prefers_dense
+from hwsim.engine.gpu import GpuExecutor
+from hwsim.engine.synapse import exact_arithmetic
 from snn_export import reference
 from snn_export.compare import first_difference
 from snn_export.network import LIF, Connection, Conv2d, Dense, InputPort, Layer, NetworkError, Reset, SpikingNetwork
@@ -21,6 +27,77 @@ def test_engine_equals_the_reference_bit_for_bit(cases, data):
     expected, got = reference.run(network, inputs), run(network, inputs).recording
     assert first_difference(network, expected, got) is None
     assert expected.saturations == got.saturations
+
+
+@given(data=st.data())
+@settings(max_examples=60)
+def test_the_way_for_gpus_gives_the_same_bits_and_counts(cases, mappings, data):
+    network, inputs = data.draw(cases())
+    mapping = data.draw(mappings(network))
+    executor = GpuExecutor(network, Counter(network, mapping), mapping.counts_active, torch.device("cpu"))
+    with exact_arithmetic():
+        got = executor.run(inputs, "all")
+    expected = run(network, inputs, mapping)
+    assert first_difference(network, reference.run(network, inputs), got.recording) is None
+    assert (got.recording.saturations, got.wraps) == (expected.recording.saturations, expected.wraps)
+    for field in fields(Counts):
+        left, right = (getattr(x.counts, field.name) for x in (got, expected))
+        assert left is right is None or np.array_equal(left, right), field.name
+
+
+@given(data=st.data(), dense=st.booleans())
+@settings(max_examples=60)
+def test_events_and_dense_sums_give_the_same_bits(cases, data, dense):
+    network, inputs = data.draw(cases())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hwsim.engine.population.prefers_dense", lambda *costs: dense)
+        got = run(network, inputs)
+    assert first_difference(network, reference.run(network, inputs), got.recording) is None
+
+
+@given(data=st.data(), threads=st.integers(1, 3), values=st.sampled_from([1, 2**20]))
+@settings(max_examples=60)
+def test_threads_and_chunks_of_steps_change_no_bit_and_no_count(cases, mappings, data, threads, values):
+    network, inputs = data.draw(cases())
+    mapping = data.draw(mappings(network))
+    expected, before = run(network, inputs, mapping), torch.get_num_threads()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hwsim.engine.cpu._CHUNK_VALUES", values)
+        torch.set_num_threads(threads)
+        got = run(network, inputs, mapping)
+    torch.set_num_threads(before)
+    assert first_difference(network, reference.run(network, inputs), got.recording) is None
+    assert (got.recording.saturations, got.wraps) == (expected.recording.saturations, expected.wraps)
+    for name in ("synops", "spikes", "packets_received", "input_events", "active_updates"):
+        left, right = (getattr(x.counts, name) for x in (got, expected))
+        assert left is right is None or np.array_equal(left, right), name
+
+
+def test_a_wide_row_of_many_channels_and_strides_is_exact():
+    # rows longer than what one scan looks at, runs longer than a vector, sums of 16 and of 32 bits
+    rng = np.random.default_rng(1)
+    ports = (InputPort("in", (5, 9, 40), 6),)
+    layers, source, shape = [], "in", (5, 9, 40)
+    for i, (out, stride, groups) in enumerate([(24, (1, 1), 1), (24, (2, 3), 12), (70, (1, 2), 1)]):
+        high = (4, 128, 128)[i]
+        weight = rng.integers(-high, high, (out, shape[0] // groups, 3, 5), dtype=np.int8)
+        synapse = Conv2d(weight, stride, (1, 2), groups=groups)
+        shape = synapse.output_shape(shape)
+        neuron = LIF(rng.integers(0, 4097, out).astype(np.int32), np.array([50], np.int32), Reset.SOFT)
+        layers.append(Layer(f"layer{i}", shape, (Connection(source, synapse),), neuron))
+        source = f"layer{i}"
+    network = SpikingNetwork(ports, tuple(layers))
+    inputs = {"in": rng.integers(-32, 32, (2, 5, 5, 9, 40)).astype(np.int16)}
+    expected = reference.run(network, inputs)
+    assert first_difference(network, expected, run(network, inputs).recording) is None
+    assert all(0.02 < spikes.mean() < 0.98 for spikes in expected.spikes.values())
+
+
+def test_dense_sums_are_preferred_only_where_nearly_everything_is_an_event():
+    macs, sums, vectors = 16 * 9 * 16 * 12544, 16 * 12544, 9.0
+    values = 16 * 12544
+    assert not prefers_dense(values // 10, vectors, False, macs, sums)
+    assert prefers_dense(values, vectors, True, macs, sums)
 
 
 @given(data=st.data())

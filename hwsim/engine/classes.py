@@ -1,0 +1,63 @@
+"""Counting on a CPU: firing neurons by class of rows first, which costs one vector instruction, then by atom."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hwsim.engine.events import padded
+from hwsim.engine.kernels import Tally, gather_classes
+from hwsim.mapping.fanout import Fanout
+from hwsim.mapping.geometry import Shape3
+from snn_export.network import IntArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Classes:
+    """How some rows of a population are counted by the atoms of its fan-out.
+
+    Attributes:
+        row_class: class of each row of the population, numbered within these rows [rows].
+        present: the fan-out's number of each of these classes.
+        place_class: class of each place of a row [columns x channels].
+        shape: classes of rows and of places in the fan-out; their product are its atoms.
+        padded: values from one row to the next.
+    """
+
+    row_class: IntArray
+    present: IntArray
+    place_class: IntArray
+    shape: tuple[int, int]
+    padded: int
+
+    def zeros(self, steps: int) -> IntArray:
+        """No counts yet, int32 [steps, classes of rows, row]."""
+        return np.zeros((steps, self.present.size, self.padded), np.int32)
+
+    def atoms(self, counts: IntArray) -> IntArray:
+        """What was counted into `zeros`, by atom: int64 [steps, atoms]."""
+        rows, places = self.shape
+        found = np.zeros((len(counts), rows, places), np.int64)
+        if np.array_equal(self.place_class, np.arange(places)):
+            found[:, self.present] = counts[:, :, :places]
+        else:
+            found[:, self.present] = gather_classes(counts, self.place_class, places)
+        return found.reshape(len(counts), -1)
+
+
+def classes_of(fan: Fanout, shape: Shape3, first: int, last: int) -> Classes:
+    """Count rows `first` to `last` of a population of this shape."""
+    present, local = np.unique(fan.rows[first:last], return_inverse=True)
+    row_class = np.zeros(shape[1], np.int64)
+    row_class[first:last] = local.reshape(-1)
+    place_class = (fan.columns[:, None] * shape[0] + np.arange(shape[0])).reshape(-1)
+    return Classes(
+        row_class, present, place_class, (fan.atoms[0], fan.atoms[1] * fan.atoms[2]), padded(shape)
+    )  # fmt: skip
+
+
+def uncounted(rows: int) -> Tally:
+    """Where nobody counts."""
+    nothing = np.zeros((0, 1, 0), np.int32)
+    return Tally(nothing, nothing, np.zeros(rows, np.int64))

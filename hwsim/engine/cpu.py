@@ -1,0 +1,136 @@
+"""Run a network exactly on a CPU: layer by layer over some steps at a time, in threads over GOPs and rows.
+
+A layer needs only what the layers before it gave in the same step, so that it can go through many steps at once:
+its state stays in the cache, and Python is called once per layer instead of once per step. Every connection is
+computed event by event, or all at once where that is faster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from collections.abc import Mapping as MappingType
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+
+from hwsim.engine.classes import classes_of
+from hwsim.engine.counts import Counter
+from hwsim.engine.events import padded
+from hwsim.engine.kernels import Tally, count_events
+from hwsim.engine.population import Each, Population
+from hwsim.engine.result import Record, Result
+from hwsim.mapping.geometry import Shape3, shape3
+from snn_export.network import IntArray, Recording, SpikingNetwork
+
+_CHUNK_VALUES = 2**20
+"""Values of the largest layer over the steps that it goes through at once: what a cache holds."""
+
+
+class CpuExecutor:
+    """A network made ready to run many times.
+
+    Args:
+        network: the graph to run.
+        counter: given, runs are counted.
+        counts_active: count active neurons as well.
+    """
+
+    def __init__(self, network: SpikingNetwork, counter: Counter | None, counts_active: bool) -> None:
+        self._network, self._counter = network, counter
+        self._fans = counter.fanouts if counter else {}
+        self._populations = [Population(network, x, self._fans.get(x.name), counts_active) for x in network.layers]
+        self._largest = max(int(np.prod(layer.shape)) for layer in network.layers)
+
+    def run(self, inputs: MappingType[str, IntArray], record: Record) -> Result:
+        """Run every GOP from zero state, inputs being integers [G, T, *shape] by port."""
+        gops, steps = next(iter(inputs.values())).shape[:2]
+        tape = _Tape(self._network, gops, steps, record)
+        fired = {name: np.zeros((gops, steps, fan.owner.size), np.int64) for name, fan in self._fans.items()}
+        active = {x.layer.name: np.zeros_like(fired[x.layer.name]) for x in self._populations if x.counts_active}
+        states = [population.zero_state(gops) for population in self._populations]
+        clipped, wrapped = ({x.name: 0 for x in self._network.layers} for _ in range(2))
+        chunk = max(1, _CHUNK_VALUES // self._largest)
+        with _in_threads() as each:
+            for start in range(0, steps, chunk):
+                span = slice(start, min(start + chunk, steps))
+                maps = {port.name: _rows(inputs[port.name][:, span]) for port in self._network.inputs}
+                for name in maps if self._fans else ():
+                    fired[name][:, span] = self._events(name, maps[name])
+                for population, state in zip(self._populations, states, strict=True):
+                    name = population.layer.name
+                    did = population.advance(maps, state, start, tape.keeps(name), each)
+                    tape.write(name, span, maps[name], did.trace)
+                    clipped[name] += did.clipped
+                    wrapped[name] += did.wrapped
+                    if self._fans:
+                        fired[name][:, span] = did.fired
+                    if population.counts_active:
+                        active[name][:, span] = did.active
+        counts = self._counter.count(fired, active or None) if self._counter else None
+        return Result(tape.recording(clipped), counts, wrapped)
+
+    def _events(self, name: str, values: IntArray) -> IntArray:
+        """Nonzero values of a port by atom, int64 [G, steps, atoms]."""
+        shape = shape3(self._network.shapes[name])
+        classes = classes_of(self._fans[name], shape, 0, shape[1])
+        found = []
+        for own in values:
+            tally = Tally(classes.zeros(len(own)), classes.zeros(0), classes.row_class)
+            count_events(own, tally)
+            found.append(classes.atoms(tally.fired))
+        return np.stack(found)
+
+
+class _Tape:
+    """The recording of a batch, filled span by span."""
+
+    def __init__(self, network: SpikingNetwork, gops: int, steps: int, record: Record) -> None:
+        self._shapes = {x.name: shape3(x.shape) for x in network.layers}
+        forms = {x.name: (gops, steps, *x.shape) for x in network.layers}
+        kept = [x.name for x in network.layers if record == "all" or x.neuron.readout]
+        self._potentials = {name: np.empty(forms[name], np.int32) for name in kept}
+        self._spikes = {name: np.empty(forms[name], np.uint8) for name in kept if record == "all"}
+
+    def keeps(self, name: str) -> bool:
+        """Whether the potentials of a layer are recorded."""
+        return name in self._potentials
+
+    def write(self, name: str, span: slice, spikes: IntArray, trace: IntArray) -> None:
+        """Keep what a layer did, both [G, steps, rows, row]."""
+        for arrays, values in ((self._spikes, spikes), (self._potentials, trace)):
+            if name in arrays:
+                target = arrays[name][:, span]
+                target[:] = _places(values, self._shapes[name]).reshape(target.shape)
+
+    def recording(self, saturations: MappingType[str, int]) -> Recording:
+        """What was written."""
+        return Recording(self._spikes, self._potentials, saturations)
+
+
+def _rows(values: IntArray) -> IntArray:
+    """Integers [G, steps, *shape] as int16 [G, steps, rows, row]: channels last, rows filled up with zeros."""
+    shape = shape3(values.shape[2:])
+    channels, height, width = shape
+    found = np.zeros((*values.shape[:2], height, padded(shape)), np.int16)
+    last = values.reshape(*values.shape[:2], *shape).transpose(0, 1, 3, 4, 2)
+    found[..., : width * channels].reshape(last.shape)[:] = last
+    return found
+
+
+def _places(values: IntArray, shape: Shape3) -> IntArray:
+    """Values [G, steps, rows, row] as [G, steps, C, H, W]."""
+    channels, _, width = shape
+    return values[..., : width * channels].reshape(*values.shape[:3], width, channels).transpose(0, 1, 4, 2, 3)
+
+
+@contextmanager
+def _in_threads() -> Iterator[Each]:
+    """A `map` over as many threads as torch has."""
+    threads = torch.get_num_threads()
+    if threads == 1:
+        yield map
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        yield pool.map

@@ -1,0 +1,296 @@
+"""The inner loops of the engine on a CPU: events into sums, sums into potentials and spikes, and counting.
+
+Populations lie row by row, channels last, each row padded with zeros to whole vectors: arrays [steps, rows, row].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit as _njit
+
+from hwsim.engine.lanes import (
+    SCANNED,
+    WIDTH,
+    add_products,
+    differs,
+    exceeds,
+    fill,
+    larger,
+    load,
+    lowest,
+    mark_nonzero,
+    nonzero,
+    smaller,
+    store,
+    total,
+    value,
+)
+from snn_export.network import DECAY_BITS, STATE_LIMIT, STATE_SHIFT, IntArray
+
+CURRENT_LIMIT = 2**23
+"""A synaptic current of 24 bits lies from minus this value to one below it; past them a chip's adder wraps."""
+KEEP, ZERO, SOFT = range(3)
+"""What a spike does to the potential."""
+MARK = 255
+"""Where an event came."""
+_FRACTION = 2**DECAY_BITS - 1
+
+njit: Callable[[Callable[..., Any]], Any] = _njit(cache=True, nogil=True, error_model="numpy")
+
+
+class Fan(NamedTuple):
+    """Where the events of a convolution or matrix go; a run of weights goes to neighbouring sums.
+
+    Attributes:
+        weights: int8, flat; every run is filled up with zeros to a multiple of `WIDTH`.
+        weight_at: first weight of each place of a row [row].
+        sum_at: first sum that each place reaches, within a row of sums [row].
+        rows: for each row of values, offsets into weights and sums of each run it takes [rows, most, 2].
+        row_count: how many those are [rows].
+        run: weights in a run, a multiple of `WIDTH`.
+    """
+
+    weights: IntArray
+    weight_at: IntArray
+    sum_at: IntArray
+    rows: IntArray
+    row_count: IntArray
+    run: int
+
+
+class Block(NamedTuple):
+    """Sums of some rows of a population over some steps, all 0 between two uses but for the margins.
+
+    Attributes:
+        sums: flat, int16 or int32.
+        marks: bytes like the sums, not 0 where an event came; empty where nobody asks.
+        stride: sums from one row to the next.
+        margin: sums before the first place of a row, where padding would be.
+        first: first row of the population.
+        last: one past the last.
+    """
+
+    sums: IntArray
+    marks: IntArray
+    stride: int
+    margin: int
+    first: int
+    last: int
+
+
+class State(NamedTuple):
+    """A population of one GOP.
+
+    Attributes:
+        v: potentials, int32 [rows, row].
+        u: synaptic currents, int64 [rows, row]; empty without current memory.
+        spikes: uint8 [steps, rows, row].
+        trace: potentials after each step, int32 [steps, rows, row]; empty where nobody asks.
+        clears: steps before which the state returns to 0, uint8 [steps].
+    """
+
+    v: IntArray
+    u: IntArray
+    spikes: IntArray
+    trace: IntArray
+    clears: IntArray
+
+
+class Tally(NamedTuple):
+    """Counts by class of rows, int32 [steps, classes, row]; empty where nobody asks.
+
+    Attributes:
+        fired: spikes.
+        active: neurons with state, bias or an event.
+        row_class: class of each row [rows].
+    """
+
+    fired: IntArray
+    active: IntArray
+    row_class: IntArray
+
+
+@njit
+def scatter(fan: Fan, values: IntArray, block: Block) -> None:
+    """Add every event's weights to the sums it reaches."""
+    steps, height, padded = values.shape
+    flat, sums, marks, weights = values.reshape(-1), block.sums, block.marks, fan.weights
+    weight_at, sum_at, row_count, rows, run = fan.weight_at, fan.sum_at, fan.row_count, fan.rows.reshape(-1), fan.run
+    span, most, marked = (block.last - block.first) * block.stride, fan.rows.shape[1], marks.size > 0
+    for t in range(steps):
+        for y in range(height):
+            begin, count = (t * height + y) * padded, value(row_count, y)
+            for group in range(0, padded, SCANNED):
+                bits = nonzero(flat, begin + group)
+                while bits:
+                    place = group + lowest(bits)
+                    bits &= bits - np.uint64(1)
+                    factor = value(flat, begin + place)
+                    weight, target = value(weight_at, place), value(sum_at, place) + t * span
+                    for r in range(2 * most * y, 2 * (most * y + count), 2):
+                        at, to = weight + value(rows, r), target + value(rows, r + 1)
+                        for k in range(0, run, WIDTH):
+                            add_products(sums, to + k, weights, at + k, factor)
+                            if marked:
+                                mark_nonzero(marks, to + k, weights, at + k)
+
+
+@njit
+def scatter_list(starts: IntArray, targets: IntArray, weights: IntArray, values: IntArray, block: Block) -> None:
+    """As `scatter`, with the synapses of each place listed from `starts` [rows x row + 1] on."""
+    steps, height, padded = values.shape
+    sums, marks, span = block.sums, block.marks, (block.last - block.first) * block.stride
+    for t in range(steps):
+        for y in range(height):
+            for place in range(padded):
+                factor = np.int64(values[t, y, place])
+                if factor == 0:
+                    continue
+                for i in range(starts[y * padded + place], starts[y * padded + place + 1]):
+                    sums[t * span + targets[i]] += factor * weights[i]
+                    if marks.size and weights[i] != 0:
+                        marks[t * span + targets[i]] = MARK
+
+
+@njit
+def add_sums(dense: IntArray, block: Block) -> None:
+    """Add sums that were made whole, float32 [steps, rows, values], to the rows of a block."""
+    steps, _, values = dense.shape
+    for t in range(steps):
+        for y in range(block.first, block.last):
+            begin = ((block.last - block.first) * t + y - block.first) * block.stride + block.margin
+            for k in range(values):
+                block.sums[begin + k] += np.int64(dense[t, y, k])
+
+
+@njit
+def neurons(block: Block, state: State, constants: IntArray, reset: int, tally: Tally) -> int:
+    """Lines 3 to 5 of the contract without current memory, for the rows of a block.
+
+    The decay ``sign(v) * ((|v| * keep) >> 12)`` needs 35 bits. With v = 4096 h + l (h floored, 0 <= l < 4096) it
+    is ``h * keep + ((l * keep) >> 12)`` for v >= 0, and the same with 4095 added to the product for v < 0, which
+    turns the floor into a truncation toward zero. Every term is below 2^24.
+
+    Args:
+        block: the sums; left at 0.
+        state: of the whole population.
+        constants: int32 [4, row]: keep, threshold, bias, and -1 but for padding, where it is 0.
+        reset: what a spike does.
+        tally: where to count.
+
+    Returns:
+        How many potentials were clipped.
+    """
+    steps, height, padded = state.spikes.shape
+    v, spikes, trace = state.v.reshape(-1), state.spikes.reshape(-1), state.trace.reshape(-1)
+    fired, active, flat = tally.fired.reshape(-1), tally.active.reshape(-1), constants.reshape(-1)
+    zero, one, fraction, sign = fill(np.int32(0)), fill(np.int32(1)), fill(np.int32(_FRACTION)), fill(np.int32(31))
+    digits, shift = fill(np.int32(DECAY_BITS)), fill(np.int32(STATE_SHIFT))
+    high, low = fill(np.int32(STATE_LIMIT)), fill(np.int32(-STATE_LIMIT))
+    to_zero, by_threshold = fill(np.int32(-(reset == ZERO))), fill(np.int32(-(reset == SOFT)))
+    classes, clipped = tally.fired.shape[1], zero
+    for t in range(steps):
+        if state.clears[t]:
+            state.v[block.first : block.last] = 0
+        for y in range(block.first, block.last):
+            begin = ((block.last - block.first) * t + y - block.first) * block.stride + block.margin
+            here, there, count = y * padded, (t * height + y) * padded, (t * classes + tally.row_class[y]) * padded
+            for k in range(0, padded, WIDTH):
+                x, bias, real = load(v, here + k), load(flat, 2 * padded + k), load(flat, 3 * padded + k)
+                if active.size:
+                    stirred = differs(x | bias | (load(block.marks, begin + k) & real), zero) & one
+                    store(block.marks, begin + k, zero)
+                    store(active, count + k, load(active, count + k) + stirred)
+                keep, threshold = load(flat, k), load(flat, padded + k)
+                part = (x & fraction) * keep + ((x >> sign) & fraction)
+                x = (x >> digits) * keep + (part >> digits) + ((load(block.sums, begin + k) << shift) & real) + bias
+                store(block.sums, begin + k, zero)
+                inside = larger(smaller(x, high), low)
+                clipped = clipped - differs(x, inside)
+                spike = exceeds(inside, threshold)
+                x = inside - (((inside & to_zero) | (threshold & by_threshold)) & spike)
+                spike = spike & one
+                if fired.size:
+                    store(fired, count + k, load(fired, count + k) + spike)
+                store(v, here + k, x)
+                store(spikes, there + k, spike)
+                if trace.size:
+                    store(trace, there + k, x)
+    return int(total(clipped))
+
+
+@njit
+def current_neurons(
+    block: Block, state: State, constants: IntArray, ukeep: int, reset: int, tally: Tally
+) -> tuple[int, int]:
+    """Lines 2 to 5 with current memory: u is not clipped by the contract, so that all is int64.
+
+    Returns:
+        How many potentials were clipped, and how many currents left 24 bits.
+    """
+    steps, _, padded = state.spikes.shape
+    clipped = wrapped = 0
+    for t in range(steps):
+        for y in range(block.first, block.last):
+            begin = ((block.last - block.first) * t + y - block.first) * block.stride + block.margin
+            row = tally.row_class[y]
+            for k in range(padded):
+                keep, threshold, bias = constants[0, k], constants[1, k], constants[2, k]
+                if constants[3, k] == 0:  # padding
+                    state.spikes[t, y, k] = 0
+                    continue
+                u, v = state.u[y, k], np.int64(state.v[y, k])
+                if state.clears[t]:
+                    u = v = np.int64(0)
+                if tally.active.size:
+                    tally.active[t, row, k] += u != 0 or v != 0 or bias != 0 or block.marks[begin + k] != 0
+                    block.marks[begin + k] = 0
+                u = _decayed(u, ukeep) + (np.int64(block.sums[begin + k]) << STATE_SHIFT)
+                block.sums[begin + k] = 0
+                wrapped += u < -CURRENT_LIMIT or u >= CURRENT_LIMIT
+                v = _decayed(v, keep) + u + bias
+                clipped += abs(v) > STATE_LIMIT
+                v = np.int64(min(max(v, -STATE_LIMIT), STATE_LIMIT))
+                spike = v > threshold
+                if spike:
+                    v = np.int64(0) if reset == ZERO else v - threshold if reset == SOFT else v
+                    if tally.fired.size:
+                        tally.fired[t, row, k] += 1
+                state.u[y, k], state.v[y, k], state.spikes[t, y, k] = u, v, spike
+                if state.trace.size:
+                    state.trace[t, y, k] = v
+    return clipped, wrapped
+
+
+@njit
+def _decayed(x: int, keep: int) -> int:
+    return (abs(x) * keep >> DECAY_BITS) * (1 if x > 0 else -1)
+
+
+@njit
+def count_events(values: IntArray, tally: Tally) -> None:
+    """Count what is not 0, by class of rows, into `tally.fired`."""
+    steps, height, padded = values.shape
+    flat, fired, classes = values.reshape(-1), tally.fired.reshape(-1), tally.fired.shape[1]
+    zero, one = fill(np.int32(0)), fill(np.int32(1))
+    for t in range(steps):
+        for y in range(height):
+            here, count = (t * height + y) * padded, (t * classes + tally.row_class[y]) * padded
+            for k in range(0, padded, WIDTH):
+                event = differs(load(flat, here + k), zero) & one
+                store(fired, count + k, load(fired, count + k) + event)
+
+
+@njit
+def gather_classes(counts: IntArray, place_class: IntArray, classes: int) -> IntArray:
+    """Counts int32 [steps, row classes, row] by the class of each place: int64 [steps, row classes, classes]."""
+    steps, rows, _ = counts.shape
+    found = np.zeros((steps, rows, classes), np.int64)
+    for t in range(steps):
+        for r in range(rows):
+            for k in range(place_class.size):
+                found[t, r, place_class[k]] += counts[t, r, k]
+    return found

@@ -1,0 +1,209 @@
+"""One layer on a CPU: its sums, its neurons and its counts over some steps, in shares that threads take."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise, product
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from hwsim.engine.classes import Classes, classes_of, uncounted
+from hwsim.engine.crossover import prefers_dense
+from hwsim.engine.events import EventOp, event_op, lattice, padded
+from hwsim.engine.kernels import KEEP, SOFT, ZERO, Block, State, Tally, add_sums, current_neurons, neurons
+from hwsim.engine.synapse import SynapseOp
+from hwsim.mapping.fanout import Fanout
+from hwsim.mapping.geometry import Shape3, shape3
+from snn_export.network import (
+    STATE_SHIFT,
+    IntArray,
+    Layer,
+    Reset,
+    SpikingNetwork,
+    accumulator_interval,
+    source_intervals,
+)
+
+Each = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
+"""Like `map`, maybe in threads."""
+
+_RESETS = {Reset.NONE: KEEP, Reset.ZERO: ZERO, Reset.SOFT: SOFT}
+
+
+class Did(NamedTuple):
+    """What a layer did in some steps of a batch of GOPs, besides its spikes.
+
+    Attributes:
+        trace: potentials int32 [G, steps, rows, row]; of size 0 unless asked for.
+        fired: spikes by atom, int64 [G, steps, atoms]; all 0 unless counted.
+        active: active neurons by atom in the same form.
+        clipped: potentials that were clipped.
+        wrapped: currents that left 24 bits.
+    """
+
+    trace: IntArray
+    fired: IntArray
+    active: IntArray
+    clipped: int
+    wrapped: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Share:
+    """Some rows of a layer, which one thread takes.
+
+    Attributes:
+        first: first row.
+        last: one past the last.
+        ops: the events of each connection that reach these rows.
+        classes: for counting; None where nobody counts.
+        free: sums that no thread uses at the moment, by number of steps.
+    """
+
+    first: int
+    last: int
+    ops: tuple[EventOp, ...]
+    classes: Classes | None
+    free: defaultdict[int, list[Block]] = field(default_factory=lambda: defaultdict(list))
+
+
+class Population:
+    """A layer made ready to run many times.
+
+    Args:
+        network: the graph that it is part of.
+        layer: the layer.
+        fan: given, its firing neurons are counted by the atoms of this fan-out.
+        counts_active: count active neurons as well.
+    """
+
+    def __init__(self, network: SpikingNetwork, layer: Layer, fan: Fanout | None, counts_active: bool) -> None:
+        self.layer, self.shape, self.counts_active = layer, shape3(layer.shape), counts_active
+        self._lattice, self._fan = lattice(layer, network.shapes), fan
+        self._shapes = {c.source: network.shapes[c.source] for c in layer.connections}
+        # sums wrap on the way, so that only the last one has to fit
+        peak = max(map(abs, accumulator_interval(layer, source_intervals(network))))
+        self._kind = np.int16 if peak < 2**15 else np.int32
+        self._constants = _constants(layer, self.shape)
+        self._dense = [SynapseOp(c, network.shapes[c.source], torch.device("cpu")) for c in layer.connections]
+        self._shares: dict[int, list[_Share]] = {}
+
+    def zero_state(self, gops: int) -> tuple[IntArray, IntArray]:
+        """Potentials int32 and currents int64, [G, rows, row]; no currents where none are remembered."""
+        shape = (gops, self.shape[1], padded(self.shape))
+        return np.zeros(shape, np.int32), np.zeros(shape if self.layer.neuron.ukeep else (gops, 0, 0), np.int64)
+
+    def advance(
+        self, maps: dict[str, IntArray], state: tuple[IntArray, IntArray], start: int, traced: bool, each: Each
+    ) -> Did:
+        """Go through some steps, from step `start` on.
+
+        Args:
+            maps: values of ports and layers, [G, steps, rows, row]; this layer's spikes, uint8, come to them.
+            state: what `zero_state` gave, as the steps before left it.
+            start: number of the first step.
+            traced: give the potentials after every step.
+            each: runs the shares.
+        """
+        gops, steps = maps[self.layer.connections[0].source].shape[:2]
+        form = (gops, steps, *state[0].shape[1:])
+        shares = self._in_shares(gops)
+        whole = self._whole(maps, shares[0].ops)
+        maps[self.layer.name] = np.empty(form, np.uint8)
+        trace = np.empty(form if traced else (gops, 0, 0, 0), np.int32)
+        clears = np.array([self.layer.neuron.clears_before(start + t) for t in range(steps)], np.uint8)
+        atoms = self._fan.owner.size if self._fan else 0
+        did = [np.zeros((gops, steps, atoms), np.int64) for _ in range(2)]
+
+        def work(item: tuple[int, _Share]) -> tuple[int, IntArray | None, IntArray | None, int, int]:
+            g, share = item
+            free, rows = share.free[steps], (share.first, share.last)
+            block = free.pop() if free else self._lattice.block(rows, steps, self._kind, self.counts_active)
+            for connection, op, sums in zip(self.layer.connections, share.ops, whole, strict=True):
+                if sums is None:
+                    op.add(maps[connection.source][g], block)
+                else:
+                    add_sums(sums[g], block)
+            tally = self._tally(share, steps)
+            own = State(state[0][g], state[1][g], maps[self.layer.name][g], trace[g], clears)
+            clipped, wrapped = self._neurons(block, own, tally)
+            free.append(block)
+            counted = [share.classes.atoms(x) if share.classes and x.size else None for x in tally[:2]]
+            return g, counted[0], counted[1], clipped, wrapped
+
+        clipped = wrapped = 0
+        for g, fired, active, saturated, overrun in each(work, product(range(gops), shares)):
+            for total, part in zip(did, (fired, active), strict=True):
+                if part is not None:
+                    total[g] += part
+            clipped, wrapped = clipped + saturated, wrapped + overrun
+        return Did(trace, did[0], did[1], clipped, wrapped)
+
+    def _in_shares(self, gops: int) -> list[_Share]:
+        """As few shares of a GOP as keep all threads busy; a matrix or a list is not cut."""
+        height, threads = self.shape[1], torch.get_num_threads()
+        parts = min(height, -(-threads // gops))
+        if parts not in self._shares:
+            edges = [i * height // parts for i in range(parts + 1)]
+            self._shares[parts] = [self._share(*rows) for rows in pairwise(edges)]
+        return self._shares[parts]
+
+    def _share(self, first: int, last: int) -> _Share:
+        connections, rows = self.layer.connections, (first, last)
+        ops = tuple(event_op(c, self._shapes[c.source], self._lattice, rows) for c in connections)
+        return _Share(first, last, ops, classes_of(self._fan, self.shape, first, last) if self._fan else None)
+
+    def _whole(self, maps: Mapping[str, IntArray], ops: Sequence[EventOp]) -> list[IntArray | None]:
+        """Sums of the connections that are better computed at once, float32 [G, steps, rows, values], else None."""
+        found: list[IntArray | None] = []
+        for connection, op, dense in zip(self.layer.connections, ops, self._dense, strict=True):
+            values = maps[connection.source]
+            gops, steps = values.shape[:2]
+            count, sums = gops * steps, math.prod(self.shape)
+            events = 0 if self.counts_active else np.count_nonzero(values)
+            if prefers_dense(events, op.vectors, self._kind is np.int32, op.macs * count, sums * count):
+                channels = _channels(values, shape3(self._shapes[connection.source]))
+                whole = dense(channels).permute(0, 2, 3, 1).contiguous().numpy()
+                found.append(whole.reshape(gops, steps, self.shape[1], -1))
+            else:
+                found.append(None)
+        return found
+
+    def _neurons(self, block: Block, state: State, tally: Tally) -> tuple[int, int]:
+        """Lines 2 to 5; how many potentials were clipped and currents left 24 bits."""
+        neuron = self.layer.neuron
+        reset = _RESETS[neuron.reset]
+        if neuron.ukeep:
+            return current_neurons(block, state, self._constants, int(neuron.ukeep), reset, tally)  # type: ignore[no-any-return]
+        return int(neurons(block, state, self._constants, reset, tally)), 0
+
+    def _tally(self, share: _Share, steps: int) -> Tally:
+        if share.classes is None:
+            return uncounted(self.shape[1])
+        fired = share.classes.zeros(0 if self.layer.neuron.readout else steps)
+        return Tally(fired, share.classes.zeros(steps if self.counts_active else 0), share.classes.row_class)
+
+
+def _constants(layer: Layer, shape: Shape3) -> IntArray:
+    """Int32 [4, row] as `kernels.neurons` wants them; read-outs and padding never fire."""
+    channels, _, columns = shape
+    neuron, values = layer.neuron, channels * columns
+    never = np.iinfo(np.int32).max
+    threshold = np.array([never]) if neuron.readout else neuron.vth.astype(np.int64) << STATE_SHIFT
+    found = np.zeros((4, padded(shape)), np.int32)
+    found[1] = never
+    for row, constant in zip(found, (neuron.keep, threshold, neuron.bias, np.array([-1])), strict=True):
+        row[:values] = np.tile(np.broadcast_to(constant, channels), columns)
+    return found
+
+
+def _channels(values: IntArray, shape: Shape3) -> torch.Tensor:
+    """Values [G, steps, rows, row] as float32 [G x steps, C, H, W] in channels-last memory."""
+    channels, height, width = shape
+    floats = torch.from_numpy(np.ascontiguousarray(values[..., : width * channels], np.float32))
+    return floats.reshape(-1, height, width, channels).permute(0, 3, 1, 2)
