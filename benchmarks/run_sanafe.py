@@ -19,6 +19,8 @@ from typing import Any
 
 import sanafe
 
+SCHEMA = 1
+"""Version of the data that is read here."""
 Data = dict[str, Any]
 
 
@@ -107,6 +109,8 @@ def main() -> None:
     parser.add_argument("--time", type=int, default=0, help="runs to time, without traces")
     arguments = parser.parse_args()
     data = json.loads(arguments.data.read_text())
+    if data["schema"] != SCHEMA:
+        raise SystemExit(f"schema {data['schema']}: this script reads {SCHEMA}, export the network again")
     begin = time.perf_counter()
     architecture, net = build(data)
     built = time.perf_counter() - begin

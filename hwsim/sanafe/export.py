@@ -67,7 +67,7 @@ def export(
     if imposed is None:
         drive = _drive(network, wires, values)
     else:
-        drive = {x.name: imposed[x.name].reshape(steps, -1).astype(float) for x in network.layers}
+        drive = {x.name: _imposed(imposed, x, steps) for x in network.layers}
     graded = {port.name for port in network.inputs if port.graded}
     return {
         "schema": SCHEMA,
@@ -131,6 +131,16 @@ def _drive(network: SpikingNetwork, wires: Sequence[Wire], values: MappingType[s
             )
             current[layer.name] += (matrix @ values[source].T).T
     return {x.name: bias(x, late[x.name], current[x.name]) for x in network.layers}
+
+
+def _imposed(levels: MappingType[str, IntArray], layer: Layer, steps: int) -> FloatArray:
+    """What every neuron of a layer is made to do, [T, N]."""
+    expected = (steps, *layer.shape)
+    array = levels.get(layer.name)
+    if array is None or array.shape != expected or not np.isin(array, (0, 1, 2)).all():
+        found = "nothing" if array is None else f"an array of shape {array.shape}"
+        raise NetworkError(f"imposed[{layer.name}]", found, f"give 0, 1 or 2 in the shape {expected}")
+    return array.reshape(steps, -1).astype(float)
 
 
 def _population(layer: Layer, home: IntArray, mapping: Mapping, imposed: bool) -> dict[str, Any]:

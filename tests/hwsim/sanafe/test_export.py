@@ -57,16 +57,18 @@ def test_dynamics_that_sanafe_lacks_are_refused_unless_firing_is_imposed(line, l
             export(network, mapping, chip, line_input)
         idle = {layer.name: np.zeros((2, *layer.shape), int) for layer in layers}
         assert export(network, mapping, chip, line_input, idle)["forget"]
+        with pytest.raises(NetworkError, match="0, 1 or 2"):
+            export(network, mapping, chip, line_input, idle | {"out": np.full((2, 2), 3)})
 
 
-def test_chips_that_sanafe_cannot_be_are_refused(line, line_input):
-    for chip, word in ((load("tianjic"), "phases"), (load("loihi2"), None)):
-        mapping = map_network(line, chip)
-        if word is None:
-            assert export(line, mapping, chip, line_input)["steps"] == 2
-        else:
-            with pytest.raises(ChipError, match=word):
-                export(line, mapping, chip, line_input)
+def test_chips_and_cores_that_sanafe_cannot_be_are_refused(line, line_input):
+    tianjic, loihi = load("tianjic"), load("loihi2")
+    with pytest.raises(ChipError, match="phases"):
+        export(line, map_network(line, tianjic), tianjic, line_input)
+    fire = line.layers[0]
+    large = SpikingNetwork((replace(line.inputs[0], shape=(1, 40, 40)),), (replace(fire, shape=(1, 40, 40)),))
+    with pytest.raises(ChipError, match="1600 neurons, SANA-FE 1024"):
+        export(large, map_network(large, loihi), loihi, {"in": np.zeros((1, 1, 1, 40, 40), np.int8)})
 
 
 def test_more_than_one_gop_is_refused(line, line_input):
