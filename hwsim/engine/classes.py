@@ -32,17 +32,18 @@ class Classes:
     padded: int
 
     def zeros(self, steps: int) -> IntArray:
-        """No counts yet, int32 [steps, classes of rows, row]."""
-        return np.zeros((steps, self.present.size, self.padded), np.int32)
+        """No counts yet, [steps, classes of rows, row]: small integers, which still hold a count of all rows."""
+        kind = np.int16 if self.row_class.size < 2**15 else np.int32
+        return np.zeros((steps, self.present.size, self.padded), kind)
 
     def atoms(self, counts: IntArray) -> IntArray:
-        """What was counted into `zeros`, by atom: int64 [steps, atoms]."""
+        """What was counted into `zeros`, by atom: int32 [steps, atoms]."""
         rows, places = self.shape
-        found = np.zeros((len(counts), rows, places), np.int64)
+        found = np.zeros((len(counts), rows, places), np.int32)
         if np.array_equal(self.place_class, np.arange(places)):
             found[:, self.present] = counts[:, :, :places]
         else:
-            found[:, self.present] = gather_classes(counts, self.place_class, places)
+            gather_classes(counts, self.place_class, self.present, found)
         return found.reshape(len(counts), -1)
 
 
@@ -59,5 +60,5 @@ def classes_of(fan: Fanout, shape: Shape3, first: int, last: int) -> Classes:
 
 def uncounted(rows: int) -> Tally:
     """Where nobody counts."""
-    nothing = np.zeros((0, 1, 0), np.int32)
+    nothing = np.zeros((0, 1, 0), np.int16)
     return Tally(nothing, nothing, np.zeros(rows, np.int64))

@@ -15,7 +15,7 @@ import numpy as np
 from scipy import sparse
 
 from hwsim.mapping.check import check_mapping
-from hwsim.mapping.fanout import HOST, dense_synops, fanouts
+from hwsim.mapping.fanout import HOST, Fanout, dense_synops, fanouts
 from hwsim.mapping.model import Mapping
 from hwsim.mapping.routing import Link, route
 from snn_export.network import IntArray, SpikingNetwork
@@ -94,6 +94,7 @@ class Counter:
         count = len(mapping.cores)
         self._senders = _incidence(self._pairs[:, 0], count)
         self._receivers = {name: _incidence(fan.pairs[:, 1], count) for name, fan in self.fanouts.items()}
+        self._alike = {name: _alike(fan) for name, fan in self.fanouts.items()}
         self._between_chips = chips[self._pairs[:, 0]] != chips[self._pairs[:, 1]]
 
     def count(self, fired: MappingType[str, IntArray], active: MappingType[str, IntArray] | None) -> Counts:
@@ -109,8 +110,10 @@ class Counter:
         for name, fan in self.fanouts.items():
             operations = fan.synops @ flat[name]
             synops += operations
-            spikes += fan.held @ flat[name]
-            flow = fan.flows @ flat[name]
+            alike = self._alike[name]
+            events = alike.sums @ flat[name]
+            spikes += alike.held @ events
+            flow = alike.flows @ events
             received += self._receivers[name] @ flow
             if name in self._graded:
                 macs += operations
@@ -155,6 +158,32 @@ def join(parts: Sequence[Counts]) -> Counts:
         one = field.name == "links" or values[0] is None
         arrays[field.name] = values[0] if one else np.concatenate(values)
     return Counts(**arrays)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Alike:
+    """Atoms on the same core that send to the same cores, as groups: spikes and packets do not tell them apart.
+
+    Attributes:
+        sums: adds up the atoms of each group, [groups, atoms].
+        held: 1 where the core holds the group, [cores, groups].
+        flows: 1 where a firing neuron sends that flow a packet, [pairs, groups].
+    """
+
+    sums: sparse.csr_matrix
+    held: sparse.csr_matrix
+    flows: sparse.csr_matrix
+
+
+def _alike(fan: Fanout) -> _Alike:
+    targets = fan.flows.tocsc()
+    found: dict[tuple[int, bytes], int] = {}
+    group = [
+        found.setdefault((core, targets.indices[a:b].tobytes()), len(found))
+        for core, a, b in zip(fan.owner.tolist(), targets.indptr[:-1], targets.indptr[1:], strict=True)
+    ]
+    firsts = np.unique(group, return_index=True)[1]
+    return _Alike(_incidence(np.array(group, np.int64), len(found)), fan.held[:, firsts], fan.flows[:, firsts])
 
 
 def _incidence(cores: IntArray, count: int) -> sparse.csr_matrix:

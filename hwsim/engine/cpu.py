@@ -18,10 +18,10 @@ import torch
 from hwsim.engine.classes import classes_of
 from hwsim.engine.counts import Counter
 from hwsim.engine.events import padded
-from hwsim.engine.kernels import Tally, count_events
+from hwsim.engine.kernels import Tally, count_events, from_rows, to_rows
 from hwsim.engine.population import Each, Population
 from hwsim.engine.result import Record, Result
-from hwsim.mapping.geometry import Shape3, shape3
+from hwsim.mapping.geometry import shape3
 from snn_export.network import IntArray, Recording, SpikingNetwork
 
 _CHUNK_VALUES = 2**20
@@ -47,7 +47,7 @@ class CpuExecutor:
         """Run every GOP from zero state, inputs being integers [G, T, *shape] by port."""
         gops, steps = next(iter(inputs.values())).shape[:2]
         tape = _Tape(self._network, gops, steps, record)
-        fired = {name: np.zeros((gops, steps, fan.owner.size), np.int64) for name, fan in self._fans.items()}
+        fired = {name: np.zeros((gops, steps, fan.owner.size), np.int32) for name, fan in self._fans.items()}
         active = {x.layer.name: np.zeros_like(fired[x.layer.name]) for x in self._populations if x.counts_active}
         states = [population.zero_state(gops) for population in self._populations]
         clipped, wrapped = ({x.name: 0 for x in self._network.layers} for _ in range(2))
@@ -72,7 +72,7 @@ class CpuExecutor:
         return Result(tape.recording(clipped), counts, wrapped)
 
     def _events(self, name: str, values: IntArray) -> IntArray:
-        """Nonzero values of a port by atom, int64 [G, steps, atoms]."""
+        """Nonzero values of a port by atom, int32 [G, steps, atoms]."""
         shape = shape3(self._network.shapes[name])
         classes = classes_of(self._fans[name], shape, 0, shape[1])
         found = []
@@ -101,8 +101,9 @@ class _Tape:
         """Keep what a layer did, both [G, steps, rows, row]."""
         for arrays, values in ((self._spikes, spikes), (self._potentials, trace)):
             if name in arrays:
-                target = arrays[name][:, span]
-                target[:] = _places(values, self._shapes[name]).reshape(target.shape)
+                places = arrays[name].reshape(*values.shape[:1], -1, *self._shapes[name])
+                for rows, place in zip(values, places, strict=True):
+                    from_rows(rows, place[span])
 
     def recording(self, saturations: MappingType[str, int]) -> Recording:
         """What was written."""
@@ -112,17 +113,10 @@ class _Tape:
 def _rows(values: IntArray) -> IntArray:
     """Integers [G, steps, *shape] as int16 [G, steps, rows, row]: channels last, rows filled up with zeros."""
     shape = shape3(values.shape[2:])
-    channels, height, width = shape
-    found = np.zeros((*values.shape[:2], height, padded(shape)), np.int16)
-    last = values.reshape(*values.shape[:2], *shape).transpose(0, 1, 3, 4, 2)
-    found[..., : width * channels].reshape(last.shape)[:] = last
+    found = np.zeros((*values.shape[:2], shape[1], padded(shape)), np.int16)
+    for own, rows in zip(values.astype(np.int16).reshape(*values.shape[:2], *shape), found, strict=True):
+        to_rows(own, rows)
     return found
-
-
-def _places(values: IntArray, shape: Shape3) -> IntArray:
-    """Values [G, steps, rows, row] as [G, steps, C, H, W]."""
-    channels, _, width = shape
-    return values[..., : width * channels].reshape(*values.shape[:3], width, channels).transpose(0, 1, 4, 2, 3)
 
 
 @contextmanager

@@ -100,7 +100,7 @@ class State(NamedTuple):
 
 
 class Tally(NamedTuple):
-    """Counts by class of rows, int32 [steps, classes, row]; empty where nobody asks.
+    """Counts by class of rows, int16 [steps, classes, row]; empty where nobody asks.
 
     Attributes:
         fired: spikes.
@@ -285,12 +285,34 @@ def count_events(values: IntArray, tally: Tally) -> None:
 
 
 @njit
-def gather_classes(counts: IntArray, place_class: IntArray, classes: int) -> IntArray:
-    """Counts int32 [steps, row classes, row] by the class of each place: int64 [steps, row classes, classes]."""
-    steps, rows, _ = counts.shape
-    found = np.zeros((steps, rows, classes), np.int64)
+def to_rows(values: IntArray, rows: IntArray) -> None:
+    """Copy values [steps, channels, height, width] to rows [steps, height, row], channels last."""
+    steps, channels, height, width = values.shape
     for t in range(steps):
-        for r in range(rows):
+        for y in range(height):
+            for c in range(channels):
+                for x in range(width):
+                    rows[t, y, x * channels + c] = values[t, c, y, x]
+
+
+@njit
+def from_rows(rows: IntArray, values: IntArray) -> None:
+    """The way back."""
+    steps, channels, height, width = values.shape
+    for t in range(steps):
+        for y in range(height):
+            for c in range(channels):
+                for x in range(width):
+                    values[t, c, y, x] = rows[t, y, x * channels + c]
+
+
+@njit
+def gather_classes(counts: IntArray, place_class: IntArray, present: IntArray, found: IntArray) -> None:
+    """Add counts [steps, row classes, row] by class of place to `found` [steps, all row classes, place classes].
+
+    `present` gives the number of each class of rows among all of them.
+    """
+    for t in range(len(counts)):
+        for r in range(present.size):
             for k in range(place_class.size):
-                found[t, r, place_class[k]] += counts[t, r, k]
-    return found
+                found[t, present[r], place_class[k]] += counts[t, r, k]

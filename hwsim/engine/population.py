@@ -40,7 +40,7 @@ class Did(NamedTuple):
 
     Attributes:
         trace: potentials int32 [G, steps, rows, row]; of size 0 unless asked for.
-        fired: spikes by atom, int64 [G, steps, atoms]; all 0 unless counted.
+        fired: spikes by atom, int32 [G, steps, atoms]; all 0 unless counted.
         active: active neurons by atom in the same form.
         clipped: potentials that were clipped.
         wrapped: currents that left 24 bits.
@@ -118,7 +118,7 @@ class Population:
         trace = np.empty(form if traced else (gops, 0, 0, 0), np.int32)
         clears = np.array([self.layer.neuron.clears_before(start + t) for t in range(steps)], np.uint8)
         atoms = self._fan.owner.size if self._fan else 0
-        did = [np.zeros((gops, steps, atoms), np.int64) for _ in range(2)]
+        did = [np.zeros((gops, steps, atoms), np.int32) for _ in range(2)]
 
         def work(item: tuple[int, _Share]) -> tuple[int, IntArray | None, IntArray | None, int, int]:
             g, share = item
