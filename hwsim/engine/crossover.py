@@ -9,9 +9,9 @@ from __future__ import annotations
 
 _WIDE = 2.0
 """An addition to 32-bit sums."""
-_PER_MAC = 1 / 16
+_PER_MAC = 1 / 32
 """A multiply-accumulate of torch's float32 convolution or matrix product."""
-_PER_SUM = 3.0
+_PER_SUM = 2.0
 """Bringing one finished sum from float32 to the integer sums."""
 
 
