@@ -190,6 +190,19 @@ def test_exact_although_the_user_allows_low_precision_products():
     assert first_difference(network, reference.run(network, inputs), got) is None
 
 
+def test_many_inputs_at_once_are_not_given_to_inexact_algorithms():
+    rng = np.random.default_rng(0)
+    synapse = Conv2d(np.array([54, -89, -69], np.int8).reshape(1, 1, 3, 1), (1, 1), (1, 0))
+    neuron = LIF(np.array([4000], np.int32), np.array([46], np.int32), Reset.SOFT)
+    layer = Layer("out", (1, 8, 4), (Connection("in", synapse),), neuron)
+    network = SpikingNetwork((InputPort("in", (1, 8, 4), 1),), (layer,))
+    inputs = {"in": rng.integers(0, 2, (20, 3, 1, 8, 4)).astype(np.int8)}
+    executor = GpuExecutor(network, None, False, torch.device("cpu"))
+    with exact_arithmetic():
+        got = executor.run(inputs, "all").recording
+    assert first_difference(network, reference.run(network, inputs), got) is None
+
+
 def test_an_input_that_does_not_fit_its_port_is_refused(line):
     with pytest.raises(NetworkError, match="no values"):
         run(line, {})
