@@ -65,14 +65,27 @@ class CoreRow(Events):
     energy_j: Band = Field(description="without static power")
 
 
+class LinkRow(_Record):
+    """One directed link between neighbouring tiles, chips side by side."""
+
+    x: int = Field(description="tile that it leaves, from west to east over all chips")
+    y: int = Field(description="tile that it leaves, from north to south")
+    direction: str = Field(description="E, W, N or S")
+    packets: int = Field(description="that took it")
+    packets_max: int = Field(description="the most in one step")
+    busy_s: Band = Field(description="time at work, over all steps; 0 where the chip does not price it")
+    critical_steps: int = Field(description="steps that waited for this link")
+
+
 class StepRow(_Record):
-    """One step."""
+    """One step, and what it waited for: a core, or a link, or nothing where its length is fixed."""
 
     gop: int
     step: int
     time_s: Band
-    critical_core: int | None = Field(description="the core that the step waited for; None where its length is fixed")
+    critical_core: int | None
     critical_layer: str | None
+    critical_link: int | None = Field(description="place in the list of links")
     input_events: int
     spikes: int
     synops: int
@@ -117,6 +130,7 @@ class SimulationReport(_Record):
     input_events: int = Field(description="nonzero input values")
     layers: tuple[LayerRow, ...]
     cores: tuple[CoreRow, ...]
+    links: tuple[LinkRow, ...] = Field(description="those that a packet can take")
     by_step: tuple[StepRow, ...]
     time_s: Band = Field(description="of the whole run, GOP after GOP")
     latency_s: Band = Field(description="of one GOP through all layers, the mean")
@@ -143,6 +157,7 @@ def build(simulation: Simulation, network: str, notes: tuple[str, ...]) -> Simul
         input_events=int(counts.input_events.sum()),
         layers=_layers(simulation),
         cores=_cores(simulation),
+        links=_links(simulation),
         by_step=_steps(simulation),
         time_s=Band.of(timing.total),
         latency_s=Band(low=float(latency.low), nominal=float(latency.nominal), high=float(latency.high)),
@@ -203,11 +218,29 @@ def _cores(simulation: Simulation) -> tuple[CoreRow, ...]:
     return tuple(rows)
 
 
+def _links(simulation: Simulation) -> tuple[LinkRow, ...]:
+    timing, load = simulation.timing, simulation.counts.link_load
+    busy = timing.link.sum((0, 1))
+    return tuple(
+        LinkRow(
+            x=link.x,
+            y=link.y,
+            direction=link.direction,
+            packets=int(load[:, :, i].sum()),
+            packets_max=int(load[:, :, i].max()),
+            busy_s=_at(busy, i),
+            critical_steps=int((timing.critical_link == i).sum()),
+        )
+        for i, link in enumerate(timing.links)
+    )
+
+
 def _steps(simulation: Simulation) -> tuple[StepRow, ...]:
     counts, timing, waited = simulation.counts, simulation.timing, _critical(simulation)
     rows = []
     for gop, step in np.ndindex(*counts.input_events.shape):
-        core = None if waited is None else int(waited[gop, step])
+        core = None if waited is None or waited[gop, step] < 0 else int(waited[gop, step])
+        link = int(timing.critical_link[gop, step])
         rows.append(
             StepRow(
                 gop=gop,
@@ -215,6 +248,7 @@ def _steps(simulation: Simulation) -> tuple[StepRow, ...]:
                 time_s=_at(timing.step, (gop, step)),
                 critical_core=core,
                 critical_layer=None if core is None else simulation.mapping.cores[core].layer,
+                critical_link=link if link >= 0 else None,
                 input_events=int(counts.input_events[gop, step]),
                 spikes=int(counts.spikes[gop, step].sum()),
                 synops=int(counts.synops[gop, step].sum()),
@@ -224,9 +258,11 @@ def _steps(simulation: Simulation) -> tuple[StepRow, ...]:
 
 
 def _critical(simulation: Simulation) -> IntArray | None:
-    """The core that each step waited for, int64 [G, T]; None for a chip whose steps wait for none."""
-    fixed = simulation.chip.timing == "phase" or not simulation.timing.core.high.any()
-    return None if fixed else simulation.timing.critical
+    """The core that each step waited for, -1 where it was a link, int64 [G, T]; None where steps wait for none."""
+    timing = simulation.timing
+    if simulation.chip.timing == "phase" or not (timing.core.high.any() or timing.link.high.any()):
+        return None
+    return np.where(timing.critical_link < 0, timing.critical, -1)
 
 
 def _at(values: Ranges, place: int | tuple[int, int]) -> Band:

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from hwsim.chip import load
 from hwsim.mapping.placement import distances, place, sites
-from hwsim.mapping.routing import Link, path
 
 
 def test_successive_tiles_of_the_snake_are_neighbours_even_between_chips():
@@ -39,8 +38,3 @@ def test_swaps_give_a_permutation_that_is_no_worse_and_that_no_swap_improves(see
             other = site.copy()
             other[i], other[j] = site[j], site[i]
             assert cost(other) >= cost(site)
-
-
-def test_a_path_goes_east_west_first():
-    assert path((2, 0), (0, 1)) == [Link(2, 0, "W"), Link(1, 0, "W"), Link(0, 0, "S")]
-    assert path((1, 1), (1, 1)) == []
