@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from hwsim.chip import Chip
 from hwsim.mapping.fit import check_weights
-from hwsim.mapping.geometry import Reach, reaches
+from hwsim.mapping.geometry import reaches
 from hwsim.mapping.model import Core, Mapping, Resources
-from hwsim.mapping.placement import SWAP_LIMIT, Block, distances, place, sites, traffic
-from hwsim.mapping.tiling import Demand, Tiling, block_resources, tile
-from hwsim.quantity import FloatArray
+from hwsim.mapping.placement import place, sites
+from hwsim.mapping.tiling import Block, Demand, Tiling, block_resources, tile
 from snn_export.network import Dense, Sparse, SpikingNetwork
 
 
@@ -19,13 +16,22 @@ def map_network(network: SpikingNetwork, chip: Chip) -> Mapping:
 
     A core holds a block of one layer. Layers are tiled from the last to the first, since what a core sends
     depends on how the layers it feeds are cut. More cores than a chip has are spread over several chips that
-    stand side by side.
+    stand side by side. Cores go where the slowest core or link is fastest, and then hops are few.
 
     Raises:
         DoesNotFit: where a neuron or a kernel of a layer is too large for any core.
         NetworkError: for a float network.
     """
     network.require_fixed("a chip")
+    return place(network, chip, on_snake(network, chip))
+
+
+def on_snake(network: SpikingNetwork, chip: Chip) -> Mapping:
+    """The network cut into cores, which follow the snake through the tiles in the order of layers.
+
+    Raises:
+        DoesNotFit: where a neuron or a kernel of a layer is too large for any core.
+    """
     reads = {layer.name: reaches(network, layer) for layer in network.layers}
     tilings: dict[str, Tiling] = {}
     demands: dict[str, Demand] = {}
@@ -43,8 +49,6 @@ def map_network(network: SpikingNetwork, chip: Chip) -> Mapping:
         layers += [layer.name] * len(tiling.blocks)
         used += block_resources(demands[layer.name], tiling)
     where = sites(len(blocks), chip.mesh)
-    if len(blocks) <= SWAP_LIMIT:
-        where = where[place(_weights(layers, blocks, reads), distances(where, chip.mesh))]
     cores = tuple(
         Core(
             id=i,
@@ -66,18 +70,3 @@ def map_network(network: SpikingNetwork, chip: Chip) -> Mapping:
     chips = -(-len(cores) // mesh.cores)
     active = chip.costs.prices_activity
     return Mapping(chip.name, mesh.tiles_x, mesh.tiles_y, mesh.cores_per_tile, chips, limits, active, cores)
-
-
-def _weights(layers: list[str], blocks: list[Block], reads: dict[str, tuple[Reach, ...]]) -> FloatArray:
-    """Symmetric traffic between all cores, float [cores, cores]; ports come from outside the mesh."""
-    total = np.zeros((len(blocks), len(blocks)))
-    names = np.array(layers)
-    for name, sources in reads.items():
-        targets = np.flatnonzero(names == name)
-        for reach in sources:
-            senders = np.flatnonzero(names == reach.source)
-            if senders.size:
-                total[np.ix_(senders, targets)] += traffic(
-                    [blocks[i] for i in senders], [blocks[i] for i in targets], reach
-                )
-    return total + total.T
