@@ -18,7 +18,7 @@ from scipy.optimize import quadratic_assignment
 from hwsim.chip import Chip, Mesh
 from hwsim.mapping.layout import Layout
 from hwsim.mapping.model import Mapping
-from hwsim.mapping.objective import pace_of
+from hwsim.mapping.objective import Pace, pace_of
 from hwsim.mapping.refine import refine
 from hwsim.mapping.split import assign_chips
 from hwsim.mapping.traffic import core_traffic
@@ -48,13 +48,25 @@ def place(network: SpikingNetwork, chip: Chip, mapping: Mapping) -> Mapping:
     """The same cores at better places; see `hwsim.mapping.objective` for what is better."""
     traffic, mesh = core_traffic(network, mapping), chip.mesh
     home = assign_chips(traffic, mapping.chips, mesh.cores)
-    x, y = snake(home, mesh)
-    pace, tried = pace_of(network, chip, mapping), []
+    best = best_layout(traffic, *snake(home, mesh), home, pace_of(network, chip, mapping))
+    return moved(mapping, best.x, best.y)
+
+
+def best_layout(traffic: sparse.csr_matrix, x: IntArray, y: IntArray, home: IntArray, pace: Pace) -> Layout:
+    """The best layout found from all starts.
+
+    Args:
+        traffic: packets between cores, sparse int64 [senders, receivers].
+        x: global column of each core on the snake [cores].
+        y: row of each core there [cores].
+        home: the chip of each core, which it does not leave [cores].
+        pace: how long packets hold links.
+    """
+    tried = []
     for order in _starts(traffic, x, y, home):
         tried.append(Layout(traffic, x[order], y[order], pace))
         refine(tried[-1], home)
-    best = min(tried, key=lambda layout: layout.objective)
-    return moved(mapping, best.x, best.y)
+    return min(tried, key=lambda layout: layout.objective)
 
 
 def _starts(traffic: sparse.csr_matrix, x: IntArray, y: IntArray, home: IntArray) -> Iterator[IntArray]:

@@ -12,7 +12,7 @@ from rich.table import Table
 from hybrid.cli.common import CHIP, JSON, app, err, out, print_json, progress
 
 if TYPE_CHECKING:
-    from hybrid.report.simulation import Events, NeuroBench, SimulationReport, StepRow
+    from hybrid.report.simulation import Events, NeuroBench, PlacementQuality, SimulationReport, StepRow
     from hybrid.runtime.spikes import Values
     from snn_export.network import SpikingNetwork
 
@@ -131,6 +131,7 @@ def _show(report: SimulationReport) -> None:
         if more > 0:
             out.print(f"  and {more:,} more; --json has all", highlight=False)
     _show_totals(report)
+    _show_placement(report.placement)
     _show_metrics(report.neurobench)
 
 
@@ -144,6 +145,23 @@ def _show_totals(report: SimulationReport) -> None:
     for event, joules in report.energy_by_event_j.items():
         if joules.high > 0:
             out.print(f"    {event.replace('_', ' ')}: {band(joules, 'J')}")
+
+
+def _show_placement(found: PlacementQuality) -> None:
+    from hybrid.report.text import si
+
+    slowest = si(found.slowest * 1e-12, "s") if found.unit == "ps" else f"{found.slowest:,} packets"
+    out.print("placement, for a step in which every neuron fires", highlight=False)
+    rows = (("slowest core or link", slowest, found.slowest_bound, found.slowest_gap),
+            ("hops", f"{found.hops:,}", found.hops_bound, found.hops_gap))  # fmt: skip
+    for name, value, bound, gap in rows:
+        if gap == 0:
+            against = "none is better"
+        elif found.how == "optimum":
+            against = f"{1 + gap:.2f} times the optimum"
+        else:
+            against = f"at most {1 + gap:.2f} times the optimum" if bound else "no lower bound is known"
+        out.print(f"  {name:20} {value}; {against}", highlight=False)
 
 
 def _show_metrics(found: NeuroBench) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from hwsim.mapping import Quality
 from hwsim.metrics import metrics
 from hwsim.quantity import Quantity, Range, Ranges
 from hwsim.timing import depth
@@ -77,6 +78,21 @@ class LinkRow(_Record):
     critical_steps: int = Field(description="steps that waited for this link")
 
 
+class PlacementQuality(_Record):
+    """How good the placement is, for a step in which every neuron fires."""
+
+    unit: str = Field(description="of what is slowest: ps, or packets over one link where the chip publishes no times")
+    slowest: int = Field(description="the slowest core or link")
+    slowest_bound: int = Field(description="what it is at least")
+    slowest_gap: float = Field(description="share by which it lies above that")
+    hops: int = Field(description="tiles crossed by all packets")
+    hops_bound: int
+    hops_gap: float
+    how: str = Field(description="what the bounds are: the optimum, or a lower bound")
+    core: int = Field(description="the slowest core; 0 in packets")
+    core_bound: int = Field(description="what it is at least, if its layer is cut into as many cores in any way")
+
+
 class StepRow(_Record):
     """One step, and what it waited for: a core, or a link, or nothing where its length is fixed."""
 
@@ -125,6 +141,7 @@ class SimulationReport(_Record):
     chips: int = Field(description="chips used")
     gops: int
     steps: int = Field(description="per GOP")
+    placement: PlacementQuality
     notes: tuple[str, ...] = Field(description="where the input came from, how the network was made ready")
     totals: Events
     input_events: int = Field(description="nonzero input values")
@@ -152,6 +169,7 @@ def build(simulation: Simulation, network: str, notes: tuple[str, ...]) -> Simul
         chips=simulation.mapping.chips,
         gops=gops,
         steps=steps,
+        placement=_placement(simulation.quality),
         notes=notes,
         totals=Events(**_events(simulation, slice(None))),
         input_events=int(counts.input_events.sum()),
@@ -169,6 +187,22 @@ def build(simulation: Simulation, network: str, notes: tuple[str, ...]) -> Simul
             for x in energy.provenance
             if x.quantity.high > 0
         ),
+    )
+
+
+def _placement(quality: Quality) -> PlacementQuality:
+    slowest, hops = quality.gap
+    return PlacementQuality(
+        unit=quality.unit,
+        slowest=quality.objective.slowest,
+        slowest_bound=quality.bound.slowest,
+        slowest_gap=slowest,
+        hops=quality.objective.hops,
+        hops_bound=quality.bound.hops,
+        hops_gap=hops,
+        how=quality.how,
+        core=quality.core,
+        core_bound=quality.core_bound,
     )
 
 
