@@ -23,7 +23,7 @@ from scipy import sparse
 
 from hwsim.chip import Chip, load
 from hwsim.engine.counts import Counter
-from hwsim.mapping import DoesNotFit, quality
+from hwsim.mapping import DoesNotFit, assess
 from hwsim.mapping.layout import Layout
 from hwsim.mapping.mapper import map_network, on_snake
 from hwsim.mapping.objective import Pace
@@ -104,10 +104,10 @@ def map_row(network: SpikingNetwork, chip: Chip) -> dict[str, Any]:
     mapped = time.perf_counter()
     Counter(network, mapping)
     counted = time.perf_counter()
-    found = quality(network, chip, mapping)
+    found = assess(network, chip, mapping)
     judged = time.perf_counter()
     peer = on_snake(network, chip)
-    snake = quality(network, chip, peer)
+    snake = assess(network, chip, peer)
     cuts = [crossing(core_traffic(network, m), np.array([core.chip for core in m.cores])) for m in (mapping, peer)]
     return {
         "cores": len(mapping.cores), "chips": mapping.chips, "seconds": mapped - start,

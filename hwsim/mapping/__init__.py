@@ -4,7 +4,7 @@ from hwsim.mapping.fit import DoesNotFit
 from hwsim.mapping.mapper import map_network
 from hwsim.mapping.model import Core, Mapping, MappingError, Resources, from_json, to_json, utilization
 from hwsim.mapping.objective import Objective
-from hwsim.mapping.quality import Quality, quality
+from hwsim.mapping.quality import Quality, assess
 
 __all__ = [
     "Core",
@@ -14,9 +14,9 @@ __all__ = [
     "Objective",
     "Quality",
     "Resources",
+    "assess",
     "from_json",
     "map_network",
-    "quality",
     "to_json",
     "utilization",
 ]

@@ -8,7 +8,7 @@ from hwsim.mapping.geometry import reaches
 from hwsim.mapping.model import Core, Mapping, Resources
 from hwsim.mapping.placement import place, sites
 from hwsim.mapping.tiling import Block, Demand, Tiling, block_resources, tile
-from snn_export.network import Dense, Sparse, SpikingNetwork
+from snn_export.network import Dense, Layer, Sparse, SpikingNetwork
 
 
 def map_network(network: SpikingNetwork, chip: Chip) -> Mapping:
@@ -32,6 +32,25 @@ def on_snake(network: SpikingNetwork, chip: Chip) -> Mapping:
     Raises:
         DoesNotFit: where a neuron or a kernel of a layer is too large for any core.
     """
+    held = _blocks(network, chip)
+    where = sites(len(held), chip.mesh).tolist()
+    cores = tuple(
+        Core(i, layer.name, _dense(layer), *block, on_chip, x, y, slot, used)
+        for i, ((layer, block, used), (on_chip, x, y, slot)) in enumerate(zip(held, where, strict=True))
+    )
+    limits = Resources(chip.core.neurons, chip.core.synapse_memory_bytes, chip.core.inputs, chip.core.outputs)
+    mesh = chip.mesh
+    chips = -(-len(cores) // mesh.cores)
+    active = chip.costs.prices_activity
+    return Mapping(chip.name, mesh.tiles_x, mesh.tiles_y, mesh.cores_per_tile, chips, limits, active, cores)
+
+
+def _dense(layer: Layer) -> bool:
+    return isinstance(layer.connections[0].synapse, Dense | Sparse)
+
+
+def _blocks(network: SpikingNetwork, chip: Chip) -> list[tuple[Layer, Block, Resources]]:
+    """What each core holds, in the order of layers, and what that takes."""
     reads = {layer.name: reaches(network, layer) for layer in network.layers}
     tilings: dict[str, Tiling] = {}
     demands: dict[str, Demand] = {}
@@ -40,33 +59,10 @@ def on_snake(network: SpikingNetwork, chip: Chip) -> Mapping:
         users = [(reach, tilings[n]) for n in tilings for reach in reads[n] if reach.source == layer.name]
         demands[layer.name] = Demand(layer, reads[layer.name], users, chip)
         tilings[layer.name] = tile(demands[layer.name])
-    layers: list[str] = []
-    blocks: list[Block] = []
-    used: list[Resources] = []
-    for layer in network.layers:
-        tiling = tilings[layer.name]
-        blocks += tiling.blocks
-        layers += [layer.name] * len(tiling.blocks)
-        used += block_resources(demands[layer.name], tiling)
-    where = sites(len(blocks), chip.mesh)
-    cores = tuple(
-        Core(
-            id=i,
-            layer=layers[i],
-            dense=isinstance(network.layer(layers[i]).connections[0].synapse, Dense | Sparse),
-            channels=blocks[i][0],
-            rows=blocks[i][1],
-            columns=blocks[i][2],
-            chip=int(where[i, 0]),
-            x=int(where[i, 1]),
-            y=int(where[i, 2]),
-            slot=int(where[i, 3]),
-            used=used[i],
+    return [
+        (layer, block, used)
+        for layer in network.layers
+        for block, used in zip(
+            tilings[layer.name].blocks, block_resources(demands[layer.name], tilings[layer.name]), strict=True
         )
-        for i in range(len(blocks))
-    )
-    limits = Resources(chip.core.neurons, chip.core.synapse_memory_bytes, chip.core.inputs, chip.core.outputs)
-    mesh = chip.mesh
-    chips = -(-len(cores) // mesh.cores)
-    active = chip.costs.prices_activity
-    return Mapping(chip.name, mesh.tiles_x, mesh.tiles_y, mesh.cores_per_tile, chips, limits, active, cores)
+    ]

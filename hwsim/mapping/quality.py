@@ -55,19 +55,23 @@ class Quality:
         return slowest, hops
 
 
-def quality(network: SpikingNetwork, chip: Chip, mapping: Mapping) -> Quality:
-    """How good a mapping is: the optimum for at most `SMALL` cores on one chip, if found in time, else a bound."""
+def assess(network: SpikingNetwork, chip: Chip, mapping: Mapping) -> Quality:
+    """How good a mapping is.
+
+    Held against the lower bound; where that is not reached, and at most `SMALL` cores are on one chip, against the
+    optimum, if it is found in time.
+    """
     x, y = np.array(mapping.tiles).T
     layout = Layout(core_traffic(network, mapping), x, y, pace_of(network, chip, mapping))
-    best = None
-    if len(mapping.cores) <= SMALL and mapping.chips == 1:
+    found, bound = layout.objective, lower_bound(layout, np.array([core.chip for core in mapping.cores]))
+    best = found if found == bound else None  # a bound that is reached is the optimum
+    if best is None and len(mapping.cores) <= SMALL and mapping.chips == 1:
         from hwsim.mapping.optimum import optimum  # OR-Tools takes a while to import
 
         best = optimum(layout, _LIMIT)
-    bound = best or lower_bound(layout, np.array([core.chip for core in mapping.cores]))
-    pace = layout.pace
     how: Literal["optimum", "lower bound"] = "optimum" if best else "lower bound"
-    return Quality(layout.objective, bound, how, pace.unit, pace.floor, _core_bound(network, chip, mapping))
+    core_bound = _core_bound(network, chip, mapping)
+    return Quality(found, best or bound, how, layout.pace.unit, layout.pace.floor, core_bound)
 
 
 def _core_bound(network: SpikingNetwork, chip: Chip, mapping: Mapping) -> int:

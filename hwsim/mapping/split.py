@@ -69,6 +69,8 @@ def _improved(pairs: sparse.csr_matrix, start: IntArray, chips: int, capacity: i
         for core in range(count):
             own = chip[core]
             gain = pull[core] - pull[core, own]
+            if gain.max() <= 0:
+                continue  # a swap that saves packets has a core that would save some by itself
             move = int(np.where(sizes < capacity, gain, 0).argmax())
             row = slice(pairs.indptr[core], pairs.indptr[core + 1])
             both = gain[chip] + pull[:, own] - pull[number, chip]

@@ -10,7 +10,7 @@ import numpy as np
 from hwsim.chip import Chip
 from hwsim.energy import Energy, energy
 from hwsim.engine import Counts, run
-from hwsim.mapping import Mapping, Quality, map_network, quality
+from hwsim.mapping import Mapping, Quality, assess, map_network
 from hwsim.timing import Timing, step_times
 from hybrid.runtime.spikes import Values
 from snn_export.network import REAL, InputPort, SpikingNetwork
@@ -100,7 +100,7 @@ def simulate(
     """
     on_stage("map")
     mapping = map_network(network, chip)
-    found = quality(network, chip, mapping)
+    found = assess(network, chip, mapping)
     on_stage("simulate")
     result = run(network, values, mapping, record="readout")
     if result.counts is None:

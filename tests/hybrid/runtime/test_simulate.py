@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hwsim import engine
 from hwsim.chip import load, names
-from hwsim.mapping import DoesNotFit, map_network, quality
+from hwsim.mapping import DoesNotFit, assess, map_network
 from hwsim.timing import step_times
 from hybrid.report.simulation import EVENTS, build
 from hybrid.runtime.simulate import simulate, to_integer_network
@@ -66,7 +66,7 @@ def test_every_row_adds_up_to_what_the_engine_counted(cases, data, name):
         assert getattr(report.totals, event) == array.sum()
         assert [getattr(row, event) for row in report.cores] == array.sum((0, 1)).tolist()
         assert sum(getattr(row, event) for row in report.layers) == array.sum()
-    found = quality(network, chip, mapping)
+    found = assess(network, chip, mapping)
     assert (report.placement.slowest, report.placement.hops) == (found.objective.slowest, found.objective.hops)
     assert (report.placement.slowest_gap, report.placement.hops_gap) == found.gap
     for i, row in enumerate(report.links):
