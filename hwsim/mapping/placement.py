@@ -1,9 +1,10 @@
 """Put cores on chips and tiles: chips with the fewest packets between them, then swaps from several starts.
 
 The starts: the snake in the order of layers, which suits convolutions; on one chip also the relaxation of scipy's
-`quadratic_assignment` (FAQ, Vogelstein et al. 2015), which suits networks without such an order; for few cores
-also some random ones, always the same. The best result counts. Only the tiles that the snake covers are used, so
-that as few as possible are mapped: the barrier of a step grows with them.
+`quadratic_assignment` (FAQ, Vogelstein et al. 2015), which suits networks without such an order; then random ones,
+always the same, while these take little work. The best result counts; a lower bound that is reached ends the
+search. Only the tiles that the snake covers are used, so that as few as possible are mapped: the barrier of a step
+grows with them.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from scipy import sparse
 from scipy.optimize import quadratic_assignment
 
 from hwsim.chip import Chip, Mesh
+from hwsim.mapping.bounds import lower_bound
 from hwsim.mapping.layout import Layout
 from hwsim.mapping.model import Mapping
 from hwsim.mapping.objective import Pace, pace_of
@@ -24,12 +26,10 @@ from hwsim.mapping.split import assign_chips
 from hwsim.mapping.traffic import core_traffic
 from snn_export.network import IntArray, SpikingNetwork
 
-_FAQ = 256
-"""More cores than this are not relaxed: it takes the cube of their number."""
-_FEW = 64
-"""More cores than this get no random starts."""
-_RANDOM = 15
-"""Random starts, fewer for more than 32 cores."""
+_FEW = 256
+"""More cores than this start from the snake only: the relaxation takes the cube of their number."""
+_RANDOM, _TINY, _MORE = 15, 16, 40
+"""Random starts, and how many for at most so many cores; only while all starts take less work than one may."""
 
 
 def sites(count: int, mesh: Mesh) -> IntArray:
@@ -62,24 +62,32 @@ def best_layout(traffic: sparse.csr_matrix, x: IntArray, y: IntArray, home: IntA
         home: the chip of each core, which it does not leave [cores].
         pace: how long packets hold links.
     """
-    tried = []
-    for order in _starts(traffic, x, y, home):
+    bound = lower_bound(Layout(traffic, x, y, pace), home)
+    tried, work = [], 0.0
+    for fixed, order in _starts(traffic, x, y, home):
+        if not fixed and work >= 1:
+            break
         tried.append(Layout(traffic, x[order], y[order], pace))
-        refine(tried[-1], home)
+        work += refine(tried[-1], home)
+        if tried[-1].objective == bound:
+            break
     return min(tried, key=lambda layout: layout.objective)
 
 
-def _starts(traffic: sparse.csr_matrix, x: IntArray, y: IntArray, home: IntArray) -> Iterator[IntArray]:
-    """Whose place on the snake each core takes at first [cores]."""
-    count = len(home)
-    yield np.arange(count)
-    if home.any() or count > _FAQ or np.ptp(x) + np.ptp(y) == 0:
+def _starts(traffic: sparse.csr_matrix, x: IntArray, y: IntArray, home: IntArray) -> Iterator[tuple[bool, IntArray]]:
+    """Whose place on the snake each core takes at first [cores], and whether this start is not a random one."""
+    count, rng = len(home), np.random.default_rng(0)
+    yield True, np.arange(count)
+    if count > _FEW or np.ptp(x) + np.ptp(y) == 0:
         return
-    hops = np.abs(x[:, None] - x) + np.abs(y[:, None] - y)
-    rng = np.random.default_rng(0)
-    yield quadratic_assignment((traffic + traffic.T).toarray(), hops, "faq", {"rng": rng}).col_ind
-    for _ in range(min(_RANDOM, 512 // count) if count <= _FEW else 0):
-        yield rng.permutation(count)
+    if not home.any():
+        hops = np.abs(x[:, None] - x) + np.abs(y[:, None] - y)
+        yield True, quadratic_assignment((traffic + traffic.T).toarray(), hops, "faq", {"rng": rng}).col_ind
+    for _ in range(_MORE if count <= _TINY else _RANDOM):
+        order = np.arange(count)
+        for chip in np.unique(home):
+            order[home == chip] = rng.permutation(order[home == chip])
+        yield False, order
 
 
 def snake(home: IntArray, mesh: Mesh) -> tuple[IntArray, IntArray]:

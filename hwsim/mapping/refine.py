@@ -15,12 +15,15 @@ _CORES = 16
 """Cores of the slowest link that are tried, and swaps of one core that save hops."""
 
 
-def refine(layout: Layout, region: IntArray) -> None:
+def refine(layout: Layout, region: IntArray) -> float:
     """Lower the slowest link, then hops, in turn until neither falls.
 
     Args:
         layout: is changed; its objective never rises.
         region: cores of one region may swap, int [cores].
+
+    Returns:
+        The work that it took, as a share of what it may take.
     """
     work = _Work()
     while True:
@@ -28,7 +31,7 @@ def refine(layout: Layout, region: IntArray) -> None:
         _relieve(layout, region, work)
         _shorten(layout, region, work)
         if layout.objective == before or work.spent():
-            return
+            return work.share()
 
 
 class _Work:
@@ -37,9 +40,13 @@ class _Work:
     def __init__(self) -> None:
         self.swept = self.tried = 0
 
+    def share(self) -> float:
+        """The larger share of the two bounds."""
+        return max(self.swept / _SWEPT, self.tried / _TRIED)
+
     def spent(self) -> bool:
         """Whether either bound is reached."""
-        return self.swept >= _SWEPT or self.tried >= _TRIED
+        return self.share() >= 1
 
 
 def _relieve(layout: Layout, region: IntArray, work: _Work) -> None:
