@@ -38,7 +38,7 @@ class Sync(BaseModel):
 
 
 class BarrierCosts(_Costs):
-    """Constants of a chip whose steps end at a barrier (Loihi): a step lasts as long as its busiest core."""
+    """Constants of a chip whose steps end at a barrier (Loihi): a step lasts as long as its busiest core or link."""
 
     timing: Literal["barrier"]
     energy_synapse_conv: Quantity = Field(description="per synaptic operation of a convolution")
@@ -57,6 +57,8 @@ class BarrierCosts(_Costs):
     time_spike: Quantity = Field(description="more, where the neuron fires")
     time_packet: Quantity = Field(description="per packet sent to a core")
     time_packet_in: Quantity = Field(description="per packet received by a core")
+    time_hop_ew: Quantity = Field(description="that a packet holds a link to the east or west")
+    time_hop_ns: Quantity = Field(description="that a packet holds a link to the north or south")
     sync: tuple[Sync, ...] = Field(min_length=1, description="in order of tiles, the first from 1 tile on")
 
     @model_validator(mode="after")

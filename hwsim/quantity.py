@@ -63,8 +63,8 @@ class Ranges:
         return Ranges(*(np.maximum(a, b) for a, b in pairs))
 
     def max(self, axis: int) -> Ranges:
-        """The largest along an axis, for each of the three."""
-        return Ranges(self.low.max(axis), self.nominal.max(axis), self.high.max(axis))
+        """The largest along an axis, for each of the three; 0 of none, since no quantity is negative."""
+        return Ranges(*(x.max(axis, initial=0.0) for x in (self.low, self.nominal, self.high)))
 
     def sum(self, axis: int | tuple[int, ...]) -> Ranges:
         """The sum along axes."""

@@ -2,16 +2,21 @@
 
 Barrier chips (Loihi; Davies et al. 2018, and the simple timing model of SANA-FE, Boyle et al. 2025): a core
 sends (updates its neurons, makes packets) and receives (takes packets in, does synaptic operations) side by
-side, and all wait for the slowest:
+side, a link passes one packet after the other, and all wait for the slowest:
 
-    step = max over cores of max(send, receive) + sync(mapped tiles)
+    step = max over cores and links of (send, receive, link) + sync(mapped tiles)
     send = updates x t_update + active x t_active + spikes x t_spike + packets sent x t_packet
     receive = packets received x t_packet_in + synaptic operations x t_synapse
+    link = packets over it x t_hop of its direction
+
+A maximum over cores and links is a lower bound that follows the measured time of Loihi 2 closely (Timcheck et al.
+2026, arXiv:2601.10035; its constants are not used here).
 
 Phase chips (Tianjic; Pei et al. 2019): every step is one phase of fixed length.
 
 Each layer adds one step of delay on either kind, so the answer to a GOP comes depth - 1 steps after its last
-step entered. Time on links and waiting in routers are not modelled.
+step entered. Not modelled: packets that wait for each other in routers or for a busy core, and the flight of
+the last packet along its path.
 """
 
 from __future__ import annotations
@@ -24,6 +29,7 @@ from hwsim.chip import Chip, ChipError
 from hwsim.costs import BarrierCosts
 from hwsim.engine.counts import Counts
 from hwsim.mapping.model import Mapping
+from hwsim.mapping.routing import Link
 from hwsim.quantity import Quantity, Range, Ranges
 from snn_export.network import IntArray, SpikingNetwork
 
@@ -34,15 +40,22 @@ class Timing:
 
     Attributes:
         step: length of each step [G, T].
-        critical: id of the core that each step waits for, by nominal values, int64 [G, T].
+        critical: id of the busiest core of each step, by nominal values, int64 [G, T].
+        critical_link: index of the link that each step waits for, by nominal values, and -1 where the busiest
+            core takes as long; int64 [G, T].
         core: time that each core is busy in each step [G, T, K].
+        link: time that each link is busy in each step [G, T, links]; 0 where the chip does not price it.
+        links: the links, in the order of `link`.
         sync: barrier of each step; 0 where there is none.
         total: all steps of all GOPs, one after the other: the pipeline stays full.
     """
 
     step: Ranges
     critical: IntArray
+    critical_link: IntArray
     core: Ranges
+    link: Ranges
+    links: tuple[Link, ...]
     sync: Range
     total: Range
 
@@ -61,12 +74,17 @@ def step_times(chip: Chip, mapping: Mapping, counts: Counts) -> Timing:
     costs = chip.costs
     if isinstance(costs, BarrierCosts):
         core = _send(costs, counts).maximum(_receive(costs, mapping, counts))
+        link = _links(costs, counts)
         sync = costs.sync_time(len(set(mapping.tiles))).si
     else:
         core = costs.time_phase.si.of(np.ones(counts.spikes.shape))
+        link = Range(0.0, 0.0, 0.0).of(counts.link_load)
         sync = Range(0.0, 0.0, 0.0)
-    step = core.max(2) + sync
-    return Timing(step, core.nominal.argmax(2), core, sync, step.total())
+    busiest, slowest = core.max(2), link.max(2)
+    step = busiest.maximum(slowest) + sync
+    waits = slowest.nominal > busiest.nominal
+    critical = np.where(waits, link.nominal.argmax(2), -1) if counts.links else np.full(waits.shape, -1)
+    return Timing(step, core.nominal.argmax(2), critical, core, link, counts.links, sync, step.total())
 
 
 def depth(network: SpikingNetwork) -> int:
@@ -112,6 +130,12 @@ def _receive(costs: BarrierCosts, mapping: Mapping, counts: Counts) -> Ranges:
     operations = per_core(mapping, costs.time_synapse_conv, costs.time_synapse_dense)
     synapses = Ranges(*(counts.synops * np.array(t) for t in zip(*operations, strict=True)))
     return costs.time_packet_in.si.of(counts.packets_received) + synapses
+
+
+def _links(costs: BarrierCosts, counts: Counts) -> Ranges:
+    hops = [(costs.time_hop_ew if link.direction in "EW" else costs.time_hop_ns).si for link in counts.links]
+    edges = (np.array([getattr(hop, edge) for hop in hops]) for edge in ("low", "nominal", "high"))
+    return Ranges(*(counts.link_load * times for times in edges))
 
 
 def per_core(mapping: Mapping, conv: Quantity, dense: Quantity) -> list[tuple[float, float, float]]:

@@ -60,20 +60,22 @@ def dense_synops(network: SpikingNetwork, mapping: Mapping) -> IntArray:
     Taps that fall on padding are no operations, nor are pairs of neurons that a sparse connection leaves out.
     """
     total = np.zeros(len(mapping.cores), np.int64)
-    for core in mapping.cores:
-        layer = network.layer(core.layer)
-        channels = core.channels[1] - core.channels[0]
+    held = {layer.name: [core for core in mapping.cores if core.layer == layer.name] for layer in network.layers}
+    for layer in network.layers:
         for connection in layer.connections:
             source = network.shapes[connection.source]
             synapse = weighted(connection.synapse, source)
             if isinstance(synapse, Conv2d):
-                rows, columns = _taps(synapse, layer, source)
-                places = rows[:, slice(*core.rows)].sum() * columns[:, slice(*core.columns)].sum()
-                total[core.id] += channels * synapse.weight.shape[1] * int(places)
-            elif isinstance(synapse, Dense):
-                total[core.id] += synapse.weight[slice(*core.channels)].size
-            else:
-                total[core.id] += np.count_nonzero(_within(synapse.rows, core.channels))
+                rows, columns = (found.sum((0, 2)) for found in _taps(synapse, layer, source))
+            for core in held[layer.name]:
+                channels = slice(*core.channels)
+                if isinstance(synapse, Conv2d):
+                    places = int(rows[slice(*core.rows)].sum()) * int(columns[slice(*core.columns)].sum())
+                    total[core.id] += len(synapse.weight[channels]) * synapse.weight.shape[1] * places
+                elif isinstance(synapse, Dense):
+                    total[core.id] += synapse.weight[channels].size
+                else:
+                    total[core.id] += np.count_nonzero(_within(synapse.rows, core.channels))
     return total
 
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from hwsim.chip import Chip
 from hwsim.mapping.fit import check_weights
-from hwsim.mapping.geometry import Reach, reaches
+from hwsim.mapping.geometry import reaches
 from hwsim.mapping.model import Core, Mapping, Resources
-from hwsim.mapping.placement import SWAP_LIMIT, Block, distances, place, sites, traffic
-from hwsim.mapping.tiling import Demand, Tiling, block_resources, tile
-from hwsim.quantity import FloatArray
-from snn_export.network import Dense, Sparse, SpikingNetwork
+from hwsim.mapping.placement import place, sites
+from hwsim.mapping.tiling import Block, Demand, Tiling, block_resources, tile
+from snn_export.network import Dense, Layer, Sparse, SpikingNetwork
 
 
 def map_network(network: SpikingNetwork, chip: Chip) -> Mapping:
@@ -19,47 +16,27 @@ def map_network(network: SpikingNetwork, chip: Chip) -> Mapping:
 
     A core holds a block of one layer. Layers are tiled from the last to the first, since what a core sends
     depends on how the layers it feeds are cut. More cores than a chip has are spread over several chips that
-    stand side by side.
+    stand side by side. Cores go where the slowest core or link is fastest, and then hops are few.
 
     Raises:
         DoesNotFit: where a neuron or a kernel of a layer is too large for any core.
         NetworkError: for a float network.
     """
     network.require_fixed("a chip")
-    reads = {layer.name: reaches(network, layer) for layer in network.layers}
-    tilings: dict[str, Tiling] = {}
-    demands: dict[str, Demand] = {}
-    for layer in reversed(network.layers):
-        check_weights(layer, chip)
-        users = [(reach, tilings[n]) for n in tilings for reach in reads[n] if reach.source == layer.name]
-        demands[layer.name] = Demand(layer, reads[layer.name], users, chip)
-        tilings[layer.name] = tile(demands[layer.name])
-    layers: list[str] = []
-    blocks: list[Block] = []
-    used: list[Resources] = []
-    for layer in network.layers:
-        tiling = tilings[layer.name]
-        blocks += tiling.blocks
-        layers += [layer.name] * len(tiling.blocks)
-        used += block_resources(demands[layer.name], tiling)
-    where = sites(len(blocks), chip.mesh)
-    if len(blocks) <= SWAP_LIMIT:
-        where = where[place(_weights(layers, blocks, reads), distances(where, chip.mesh))]
+    return place(network, chip, on_snake(network, chip))
+
+
+def on_snake(network: SpikingNetwork, chip: Chip) -> Mapping:
+    """The network cut into cores, which follow the snake through the tiles in the order of layers.
+
+    Raises:
+        DoesNotFit: where a neuron or a kernel of a layer is too large for any core.
+    """
+    held = _blocks(network, chip)
+    where = sites(len(held), chip.mesh).tolist()
     cores = tuple(
-        Core(
-            id=i,
-            layer=layers[i],
-            dense=isinstance(network.layer(layers[i]).connections[0].synapse, Dense | Sparse),
-            channels=blocks[i][0],
-            rows=blocks[i][1],
-            columns=blocks[i][2],
-            chip=int(where[i, 0]),
-            x=int(where[i, 1]),
-            y=int(where[i, 2]),
-            slot=int(where[i, 3]),
-            used=used[i],
-        )
-        for i in range(len(blocks))
+        Core(i, layer.name, _dense(layer), *block, on_chip, x, y, slot, used)
+        for i, ((layer, block, used), (on_chip, x, y, slot)) in enumerate(zip(held, where, strict=True))
     )
     limits = Resources(chip.core.neurons, chip.core.synapse_memory_bytes, chip.core.inputs, chip.core.outputs)
     mesh = chip.mesh
@@ -68,16 +45,24 @@ def map_network(network: SpikingNetwork, chip: Chip) -> Mapping:
     return Mapping(chip.name, mesh.tiles_x, mesh.tiles_y, mesh.cores_per_tile, chips, limits, active, cores)
 
 
-def _weights(layers: list[str], blocks: list[Block], reads: dict[str, tuple[Reach, ...]]) -> FloatArray:
-    """Symmetric traffic between all cores, float [cores, cores]; ports come from outside the mesh."""
-    total = np.zeros((len(blocks), len(blocks)))
-    names = np.array(layers)
-    for name, sources in reads.items():
-        targets = np.flatnonzero(names == name)
-        for reach in sources:
-            senders = np.flatnonzero(names == reach.source)
-            if senders.size:
-                total[np.ix_(senders, targets)] += traffic(
-                    [blocks[i] for i in senders], [blocks[i] for i in targets], reach
-                )
-    return total + total.T
+def _dense(layer: Layer) -> bool:
+    return isinstance(layer.connections[0].synapse, Dense | Sparse)
+
+
+def _blocks(network: SpikingNetwork, chip: Chip) -> list[tuple[Layer, Block, Resources]]:
+    """What each core holds, in the order of layers, and what that takes."""
+    reads = {layer.name: reaches(network, layer) for layer in network.layers}
+    tilings: dict[str, Tiling] = {}
+    demands: dict[str, Demand] = {}
+    for layer in reversed(network.layers):
+        check_weights(layer, chip)
+        users = [(reach, tilings[n]) for n in tilings for reach in reads[n] if reach.source == layer.name]
+        demands[layer.name] = Demand(layer, reads[layer.name], users, chip)
+        tilings[layer.name] = tile(demands[layer.name])
+    return [
+        (layer, block, used)
+        for layer in network.layers
+        for block, used in zip(
+            tilings[layer.name].blocks, block_resources(demands[layer.name], tilings[layer.name]), strict=True
+        )
+    ]

@@ -43,27 +43,31 @@ class Routes:
     ns: IntArray
 
 
-def path(source: tuple[int, int], target: tuple[int, int]) -> list[Link]:
-    """The links from one tile (global column, row) to another, in order."""
-    (x, y), (to_x, to_y) = source, target
-    links = []
-    while x != to_x:
-        links.append(Link(x, y, "E" if to_x > x else "W"))
-        x += 1 if to_x > x else -1
-    while y != to_y:
-        links.append(Link(x, y, "S" if to_y > y else "N"))
-        y += 1 if to_y > y else -1
-    return links
+DIRECTIONS = "ENSW"
+"""Directions in the order of `Link`s."""
 
 
 def route(pairs: Sequence[tuple[tuple[int, int], tuple[int, int]]]) -> Routes:
-    """Route every pair (source tile, target tile)."""
-    paths = [path(source, target) for source, target in pairs]
-    links = tuple(sorted({link for p in paths for link in p}, key=lambda k: (k.x, k.y, k.direction)))
-    number = {link: i for i, link in enumerate(links)}
-    rows = [number[link] for p in paths for link in p]
-    columns = np.repeat(np.arange(len(paths)), [len(p) for p in paths])
-    ones = np.ones(len(rows), np.int64)
-    incidence = sparse.csr_matrix((ones, (rows, columns)), (len(links), len(paths)), dtype=np.int64)
-    ew = np.array([sum(k.direction in "EW" for k in p) for p in paths], np.int64)
-    return Routes(links, incidence, ew, np.array([len(p) for p in paths], np.int64) - ew)
+    """Route every pair (source tile, target tile); a tile is its global column and row."""
+    source, target = np.array(pairs, np.int64).reshape(-1, 2, 2).transpose(1, 2, 0)
+    ew, ns = np.abs(target - source)
+    number = np.arange(len(ew))
+    along, step = np.repeat(number, ew), _steps(ew)
+    east = target[0] > source[0]
+    across, fall = np.repeat(number, ns), _steps(ns)
+    south = target[1] > source[1]
+    x = np.concatenate([source[0][along] + np.where(east[along], step, -step), target[0][across]])
+    y = np.concatenate([source[1][along], source[1][across] + np.where(south[across], fall, -fall)])
+    direction = np.concatenate([np.where(east[along], 0, 3), np.where(south[across], 2, 1)])
+    height = int(y.max(initial=0)) + 1
+    keys, row = np.unique((x * height + y) * 4 + direction, return_inverse=True)
+    links = tuple(Link(k // 4 // height, k // 4 % height, DIRECTIONS[k % 4]) for k in keys.tolist())
+    column = np.concatenate([along, across])
+    ones = np.ones(len(column), np.int64)
+    incidence = sparse.csr_matrix((ones, (row.reshape(-1), column)), (len(links), len(ew)), dtype=np.int64)
+    return Routes(links, incidence, ew, ns)
+
+
+def _steps(lengths: IntArray) -> IntArray:
+    """0, 1, ... up to each length less one, one after the other."""
+    return np.asarray(np.arange(int(lengths.sum())) - np.repeat(np.cumsum(lengths) - lengths, lengths))

@@ -3,6 +3,10 @@
 The rule: fewest cores, then fewest duplicated inputs (the halo that neighbouring blocks both read), then
 fewest cuts of channels, of rows, of columns. All shapes are tried, so the choice is the best of its kind and
 always the same.
+
+Cuts into as many cores differ little in their slowest core, since spans are equal but for one neuron: on the STMs
+of the shipped models the best of them would be 0 to 2.4 % faster than the one of least halo, and would send up to
+four times the packets. So halo comes first; and cores do, because each takes power in every step.
 """
 
 from __future__ import annotations
@@ -19,6 +23,9 @@ from hwsim.mapping.geometry import AXES, BoolArray, Reach, fan_in, shape3
 from hwsim.mapping.model import Resources, Span
 from snn_export.network import Conv2d, IntArray, Layer, SumPool2d
 
+Block = tuple[Span, Span, Span]
+"""Channels, rows and columns of one core."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tiling:
@@ -34,7 +41,7 @@ class Tiling:
         return (self.channels, self.rows, self.columns)
 
     @property
-    def blocks(self) -> list[tuple[Span, Span, Span]]:
+    def blocks(self) -> list[Block]:
         """All blocks, channels outermost."""
         return list(product(*self.axes))
 

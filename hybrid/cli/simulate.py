@@ -12,7 +12,7 @@ from rich.table import Table
 from hybrid.cli.common import CHIP, JSON, app, err, out, print_json, progress
 
 if TYPE_CHECKING:
-    from hybrid.report.simulation import Events, NeuroBench, SimulationReport
+    from hybrid.report.simulation import Events, NeuroBench, PlacementQuality, SimulationReport, StepRow
     from hybrid.runtime.spikes import Values
     from snn_export.network import SpikingNetwork
 
@@ -23,6 +23,8 @@ EVENTS = {
 """Counts that the tables show, with their headings."""
 ROWS = 24
 """Rows of a table of cores or steps in the terminal; --json has them all."""
+LINKS = 8
+"""Rows of the table of links."""
 
 
 @app.command()
@@ -119,13 +121,17 @@ def _show(report: SimulationReport) -> None:
     out.print(f"{report.network} on {report.title}", markup=False, highlight=False, soft_wrap=True)
     for note in report.notes:
         out.print(f"  {note}", markup=False, highlight=False, soft_wrap=True)
-    for table, rows in (
-        (_layer_table(report), 0), (_core_table(report), len(report.cores)), (_step_table(report), len(report.by_step))
-    ):  # fmt: skip
-        out.print(table)
-        if rows > ROWS:
-            out.print(f"  and {rows - ROWS:,} more; --json has all", highlight=False)
+    tables = [
+        (_layer_table(report), 0), (_core_table(report), len(report.cores) - ROWS),
+        (_link_table(report), len(report.links) - LINKS), (_step_table(report), len(report.by_step) - ROWS),
+    ]  # fmt: skip
+    for table, more in tables:
+        if table.row_count:
+            out.print(table)
+        if more > 0:
+            out.print(f"  and {more:,} more; --json has all", highlight=False)
     _show_totals(report)
+    _show_placement(report.placement)
     _show_metrics(report.neurobench)
 
 
@@ -139,6 +145,23 @@ def _show_totals(report: SimulationReport) -> None:
     for event, joules in report.energy_by_event_j.items():
         if joules.high > 0:
             out.print(f"    {event.replace('_', ' ')}: {band(joules, 'J')}")
+
+
+def _show_placement(found: PlacementQuality) -> None:
+    from hybrid.report.text import si
+
+    slowest = si(found.slowest * 1e-12, "s") if found.unit == "ps" else f"{found.slowest:,} packets"
+    out.print("placement, for a step in which every neuron fires", highlight=False)
+    rows = (("slowest core or link", slowest, found.slowest_bound, found.slowest_gap),
+            ("hops", f"{found.hops:,}", found.hops_bound, found.hops_gap))  # fmt: skip
+    for name, value, bound, gap in rows:
+        if gap == 0:
+            against = "none is better"
+        elif found.how == "optimum":
+            against = f"{1 + gap:.2f} times the optimum"
+        else:
+            against = f"at most {1 + gap:.2f} times the optimum" if bound else "no lower bound is known"
+        out.print(f"  {name:20} {value}; {against}", highlight=False)
 
 
 def _show_metrics(found: NeuroBench) -> None:
@@ -176,15 +199,33 @@ def _core_table(report: SimulationReport) -> Table:
     return table
 
 
+def _link_table(report: SimulationReport) -> Table:
+    """The links that the most steps waited for, then those with the most packets in one step."""
+    from hybrid.report.text import si
+
+    table = Table("hottest links: from x, y to", "packets", "most in a step", "busy", "critical in")
+    ranked = sorted(report.links, key=lambda x: (-x.critical_steps, -x.packets_max, -x.packets))
+    for row in ranked[:LINKS]:
+        last = (si(row.busy_s.nominal, "s"), f"{row.critical_steps} steps")
+        table.add_row(f"{row.x}, {row.y} {row.direction}", f"{row.packets:,}", f"{row.packets_max:,}", *last)
+    return table
+
+
 def _step_table(report: SimulationReport) -> Table:
     from hybrid.report.text import band
 
-    table = Table("GOP", "step", "input events", "spikes", "syn. ops", "critical core", "time")
+    table = Table("GOP", "step", "input events", "spikes", "syn. ops", "waited for", "time")
     for row in report.by_step[:ROWS]:
-        core = "none: fixed length" if row.critical_core is None else f"{row.critical_core} ({row.critical_layer})"
         numbers = (row.gop, row.step, row.input_events, row.spikes, row.synops)
-        table.add_row(*(f"{number:,}" for number in numbers), escape(core), band(row.time_s, "s"))
+        table.add_row(*(f"{number:,}" for number in numbers), escape(_waited_for(report, row)), band(row.time_s, "s"))
     return table
+
+
+def _waited_for(report: SimulationReport, row: StepRow) -> str:
+    if row.critical_link is not None:
+        link = report.links[row.critical_link]
+        return f"link {link.x}, {link.y} {link.direction}"
+    return "none: fixed length" if row.critical_core is None else f"core {row.critical_core} ({row.critical_layer})"
 
 
 def _events(row: Events) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from hwsim.mapping import Quality
 from hwsim.metrics import metrics
 from hwsim.quantity import Quantity, Range, Ranges
 from hwsim.timing import depth
@@ -65,14 +66,42 @@ class CoreRow(Events):
     energy_j: Band = Field(description="without static power")
 
 
+class LinkRow(_Record):
+    """One directed link between neighbouring tiles, chips side by side."""
+
+    x: int = Field(description="tile that it leaves, from west to east over all chips")
+    y: int = Field(description="tile that it leaves, from north to south")
+    direction: str = Field(description="E, W, N or S")
+    packets: int = Field(description="that took it")
+    packets_max: int = Field(description="the most in one step")
+    busy_s: Band = Field(description="time at work, over all steps; 0 where the chip does not price it")
+    critical_steps: int = Field(description="steps that waited for this link")
+
+
+class PlacementQuality(_Record):
+    """How good the placement is, for a step in which every neuron fires."""
+
+    unit: str = Field(description="of what is slowest: ps, or packets over one link where the chip publishes no times")
+    slowest: int = Field(description="the slowest core or link")
+    slowest_bound: int = Field(description="what it is at least")
+    slowest_gap: float = Field(description="share by which it lies above that")
+    hops: int = Field(description="tiles crossed by all packets")
+    hops_bound: int
+    hops_gap: float
+    how: str = Field(description="what the bounds are: the optimum, or a lower bound")
+    core: int = Field(description="the slowest core; 0 in packets")
+    core_bound: int = Field(description="what it is at least, if its layer is cut into as many cores in any way")
+
+
 class StepRow(_Record):
-    """One step."""
+    """One step, and what it waited for: a core, or a link, or nothing where its length is fixed."""
 
     gop: int
     step: int
     time_s: Band
-    critical_core: int | None = Field(description="the core that the step waited for; None where its length is fixed")
+    critical_core: int | None
     critical_layer: str | None
+    critical_link: int | None = Field(description="place in the list of links")
     input_events: int
     spikes: int
     synops: int
@@ -112,11 +141,13 @@ class SimulationReport(_Record):
     chips: int = Field(description="chips used")
     gops: int
     steps: int = Field(description="per GOP")
+    placement: PlacementQuality
     notes: tuple[str, ...] = Field(description="where the input came from, how the network was made ready")
     totals: Events
     input_events: int = Field(description="nonzero input values")
     layers: tuple[LayerRow, ...]
     cores: tuple[CoreRow, ...]
+    links: tuple[LinkRow, ...] = Field(description="those that a packet can take")
     by_step: tuple[StepRow, ...]
     time_s: Band = Field(description="of the whole run, GOP after GOP")
     latency_s: Band = Field(description="of one GOP through all layers, the mean")
@@ -138,11 +169,13 @@ def build(simulation: Simulation, network: str, notes: tuple[str, ...]) -> Simul
         chips=simulation.mapping.chips,
         gops=gops,
         steps=steps,
+        placement=_placement(simulation.quality),
         notes=notes,
         totals=Events(**_events(simulation, slice(None))),
         input_events=int(counts.input_events.sum()),
         layers=_layers(simulation),
         cores=_cores(simulation),
+        links=_links(simulation),
         by_step=_steps(simulation),
         time_s=Band.of(timing.total),
         latency_s=Band(low=float(latency.low), nominal=float(latency.nominal), high=float(latency.high)),
@@ -154,6 +187,22 @@ def build(simulation: Simulation, network: str, notes: tuple[str, ...]) -> Simul
             for x in energy.provenance
             if x.quantity.high > 0
         ),
+    )
+
+
+def _placement(quality: Quality) -> PlacementQuality:
+    slowest, hops = quality.gap
+    return PlacementQuality(
+        unit=quality.unit,
+        slowest=quality.objective.slowest,
+        slowest_bound=quality.bound.slowest,
+        slowest_gap=slowest,
+        hops=quality.objective.hops,
+        hops_bound=quality.bound.hops,
+        hops_gap=hops,
+        how=quality.how,
+        core=quality.core,
+        core_bound=quality.core_bound,
     )
 
 
@@ -203,11 +252,29 @@ def _cores(simulation: Simulation) -> tuple[CoreRow, ...]:
     return tuple(rows)
 
 
+def _links(simulation: Simulation) -> tuple[LinkRow, ...]:
+    timing, load = simulation.timing, simulation.counts.link_load
+    busy = timing.link.sum((0, 1))
+    return tuple(
+        LinkRow(
+            x=link.x,
+            y=link.y,
+            direction=link.direction,
+            packets=int(load[:, :, i].sum()),
+            packets_max=int(load[:, :, i].max()),
+            busy_s=_at(busy, i),
+            critical_steps=int((timing.critical_link == i).sum()),
+        )
+        for i, link in enumerate(timing.links)
+    )
+
+
 def _steps(simulation: Simulation) -> tuple[StepRow, ...]:
     counts, timing, waited = simulation.counts, simulation.timing, _critical(simulation)
     rows = []
     for gop, step in np.ndindex(*counts.input_events.shape):
-        core = None if waited is None else int(waited[gop, step])
+        core = None if waited is None or waited[gop, step] < 0 else int(waited[gop, step])
+        link = int(timing.critical_link[gop, step])
         rows.append(
             StepRow(
                 gop=gop,
@@ -215,6 +282,7 @@ def _steps(simulation: Simulation) -> tuple[StepRow, ...]:
                 time_s=_at(timing.step, (gop, step)),
                 critical_core=core,
                 critical_layer=None if core is None else simulation.mapping.cores[core].layer,
+                critical_link=link if link >= 0 else None,
                 input_events=int(counts.input_events[gop, step]),
                 spikes=int(counts.spikes[gop, step].sum()),
                 synops=int(counts.synops[gop, step].sum()),
@@ -224,9 +292,11 @@ def _steps(simulation: Simulation) -> tuple[StepRow, ...]:
 
 
 def _critical(simulation: Simulation) -> IntArray | None:
-    """The core that each step waited for, int64 [G, T]; None for a chip whose steps wait for none."""
-    fixed = simulation.chip.timing == "phase" or not simulation.timing.core.high.any()
-    return None if fixed else simulation.timing.critical
+    """The core that each step waited for, -1 where it was a link, int64 [G, T]; None where steps wait for none."""
+    timing = simulation.timing
+    if simulation.chip.timing == "phase" or not (timing.core.high.any() or timing.link.high.any()):
+        return None
+    return np.where(timing.critical_link < 0, timing.critical, -1)
 
 
 def _at(values: Ranges, place: int | tuple[int, int]) -> Band:

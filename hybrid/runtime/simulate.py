@@ -10,7 +10,7 @@ import numpy as np
 from hwsim.chip import Chip
 from hwsim.energy import Energy, energy
 from hwsim.engine import Counts, run
-from hwsim.mapping import Mapping, map_network
+from hwsim.mapping import Mapping, Quality, assess, map_network
 from hwsim.timing import Timing, step_times
 from hybrid.runtime.spikes import Values
 from snn_export.network import REAL, InputPort, SpikingNetwork
@@ -30,6 +30,7 @@ class Simulation:
         chip: the chip.
         network: the network of integers that ran.
         mapping: where its neurons sit.
+        quality: how good that is.
         counts: what every core did [G, T, K].
         timing: times of every step.
         energy: joules of the whole run.
@@ -40,6 +41,7 @@ class Simulation:
     chip: Chip
     network: SpikingNetwork
     mapping: Mapping
+    quality: Quality
     counts: Counts
     timing: Timing
     energy: Energy
@@ -98,6 +100,7 @@ def simulate(
     """
     on_stage("map")
     mapping = map_network(network, chip)
+    found = assess(network, chip, mapping)
     on_stage("simulate")
     result = run(network, values, mapping, record="readout")
     if result.counts is None:
@@ -106,6 +109,6 @@ def simulate(
     timing = step_times(chip, mapping, result.counts)
     joules = energy(chip, mapping, result.counts, timing)
     return Simulation(
-        chip, network, mapping, result.counts, timing, joules,
+        chip, network, mapping, found, result.counts, timing, joules,
         dict(result.recording.saturations), dict(result.wraps),
     )  # fmt: skip

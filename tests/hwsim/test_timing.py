@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hwsim.chip import ChipError, load, names
 from hwsim.engine import run
+from hwsim.mapping.routing import Link
 from hwsim.timing import depth, step_times
 
 # Step 0 of `line`: cores 0, 1, 2 have 1, 2, 0 spikes, 1, 2, 0 packets out, 1, 2, 3 packets in,
@@ -48,12 +53,54 @@ def test_published_loihi_keeps_low_nominal_and_high_apart(timing):
         assert value[0].tolist() == pytest.approx([(21.0 + barrier) * 1e-9, (16.8 + barrier) * 1e-9], rel=1e-12)
 
 
-def test_loihi_2_waits_for_the_busiest_core(timing):
+def test_loihi_2_waits_for_the_busiest_core_or_link(timing):
     found = timing("loihi2")
-    # high: 2 neurons x 4.2 + 2 packets x 2.1 = 12.6 ns on core 1; nominal 8.4 + 0.42 = 8.82 ns
-    assert found.step.high[0, 0] == pytest.approx((12.6 + 200) * 1e-9, rel=1e-12)
-    assert found.step.nominal[0, 0] == pytest.approx((8.82 + 200) * 1e-9, rel=1e-12)
-    assert found.step.low[0, 0] == pytest.approx((2 * 2.65 + 2 * 0.21) * 1e-9, rel=1e-12)
+    # core 1: 2 neurons x 4.2 + 2 packets x 2.1 = 12.6 ns at most, 2 x 2.65 + 2 x 0.21 = 5.72 ns at least;
+    # its 2 packets go west twice, then north once: 2 x 6.5 = 13 ns, at least 2 x 0.65 = 1.3 ns
+    assert found.step.high[0, 0] == pytest.approx((13.0 + 200) * 1e-9, rel=1e-12)
+    assert found.step.nominal[0, 0] == pytest.approx((13.0 + 200) * 1e-9, rel=1e-12)
+    assert found.step.low[0, 0] == pytest.approx(5.72e-9, rel=1e-12)
+    assert found.links[found.critical_link[0, 0]] == Link(0, 1, "N")
+    assert found.critical_link[0, 1] == -1  # no packets in step 1
+    assert found.critical[0, 0] == 1
+
+
+@given(data=st.data(), name=st.sampled_from(names()))
+@settings(max_examples=30)
+def test_steps_equal_a_plain_loop_over_cores_and_links(cases, mappings, data, name):
+    chip = load(name)
+    network, inputs = data.draw(cases())
+    mapping = replace(data.draw(mappings(network)), chip=name, counts_active=chip.costs.prices_activity)
+    counts = run(network, inputs, mapping).counts
+    found = step_times(chip, mapping, counts)
+    for edge in ("low", "nominal", "high"):
+
+        def ns(constant, edge=edge):
+            return getattr(getattr(chip.costs, f"time_{constant}").si, edge)
+
+        for g, t in np.ndindex(*counts.input_events.shape):
+            step = ns("phase") if chip.timing == "phase" else _slowest(ns, mapping, counts, g, t)
+            if chip.timing == "barrier":
+                step += getattr(chip.costs.sync_time(len(set(mapping.tiles))).si, edge)
+            assert getattr(found.step, edge)[g, t] == pytest.approx(step, rel=1e-12)
+    waits = found.critical_link >= 0
+    assert np.array_equal(waits, found.link.nominal.max(2, initial=0) > found.core.nominal.max(2))
+
+
+def _slowest(ns, mapping, counts, g, t):
+    """The longest of all cores' sending and receiving, and of all links."""
+    times = []
+    for k, core in enumerate(mapping.cores):
+        send = ns("neuron_update") * counts.neuron_updates[g, t, k] + ns("spike") * counts.spikes[g, t, k]
+        send += ns("packet") * counts.packets_sent[g, t, k]
+        if counts.active_updates is not None:
+            send += ns("neuron_active") * counts.active_updates[g, t, k]
+        synapse = ns("synapse_dense") if core.dense else ns("synapse_conv")
+        receive = ns("packet_in") * counts.packets_received[g, t, k] + synapse * counts.synops[g, t, k]
+        times += [send, receive]
+    for i, link in enumerate(counts.links):
+        times.append(ns("hop_ew" if link.direction in ("E", "W") else "hop_ns") * counts.link_load[g, t, i])
+    return max(times)
 
 
 def test_tianjic_takes_one_phase_per_step_and_its_depth_more(timing, line):

@@ -76,6 +76,8 @@ def test_the_tables_name_layers_cores_steps_and_where_the_input_came_from(hybrid
     assert "0 (a)" in out
     assert "synaptic operations" in out
     assert "connection sparsity" in out
+    assert "slowest core or link" in out
+    assert "none is better" in out
     assert not err
     again = hybrid("simulate", written, "--steps", "30", "--rate", "0.2", "--seed", "7")
     assert again[1] == out
@@ -197,3 +199,27 @@ def test_a_users_own_chip_works_as_the_shipped_one_does(hybrid, written, tmp_pat
     assert found[1].pop("chip") == "mine"
     assert found[0].pop("chip") == "loihi2"
     assert found[0] == found[1]
+
+
+def test_links_that_steps_wait_for_are_shown_and_so_is_a_placement_that_could_be_better(hybrid, tmp_path):
+    # 12 populations of 64 neurons, each neuron reads one of each of the four before: little work, many packets
+    fire, layers = LIF(*np.array([[0], [0]], np.int32)), []
+    for i in range(12):
+        sources = ["in"] + [f"n{k}" for k in range(max(0, i - 4), i)]
+        connections = tuple(Connection(source, Dense(np.eye(64, dtype=np.int8))) for source in sources)
+        layers.append(Layer(f"n{i}", (64,), connections, fire))
+    files.write(SpikingNetwork((InputPort("in", (64,), 1),), tuple(layers)), tmp_path)
+    text = (resources.files("hwsim") / "chips" / "loihi2.toml").read_text()
+    (tmp_path / "mine.toml").write_text(text.replace("cores_per_tile = 4", "cores_per_tile = 1"))
+    given = ("simulate", tmp_path, "--steps", 3, "--rate", 1, "--chip", tmp_path / "mine.toml")
+    code, out, err = hybrid(*given)
+    assert code == 0, err
+    assert "│ link " in out
+    assert "hottest links" in out
+    assert "times the optimum" in out
+    found = json.loads(hybrid(*given, "--json")[1])
+    waited = [row["critical_link"] for row in found["by_step"]]
+    assert any(link is not None for link in waited)
+    assert sum(row["critical_steps"] for row in found["links"]) == sum(link is not None for link in waited)
+    assert found["placement"]["how"] == "lower bound"
+    assert found["placement"]["slowest"] >= found["placement"]["slowest_bound"] > 0

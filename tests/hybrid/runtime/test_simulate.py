@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hwsim import engine
 from hwsim.chip import load, names
-from hwsim.mapping import DoesNotFit, map_network
+from hwsim.mapping import DoesNotFit, assess, map_network
 from hwsim.timing import step_times
 from hybrid.report.simulation import EVENTS, build
 from hybrid.runtime.simulate import simulate, to_integer_network
@@ -66,6 +66,13 @@ def test_every_row_adds_up_to_what_the_engine_counted(cases, data, name):
         assert getattr(report.totals, event) == array.sum()
         assert [getattr(row, event) for row in report.cores] == array.sum((0, 1)).tolist()
         assert sum(getattr(row, event) for row in report.layers) == array.sum()
+    found = assess(network, chip, mapping)
+    assert (report.placement.slowest, report.placement.hops) == (found.objective.slowest, found.objective.hops)
+    assert (report.placement.slowest_gap, report.placement.hops_gap) == found.gap
+    for i, row in enumerate(report.links):
+        assert (row.packets, row.packets_max) == (counts.link_load[..., i].sum(), counts.link_load[..., i].max())
+        assert row.critical_steps == sum(step.critical_link == i for step in report.by_step)
+    assert all(row.critical_core is None or row.critical_link is None for row in report.by_step)
     for row in report.layers:
         held = [core for core in report.cores if core.layer == row.layer]
         assert row.synops == sum(core.synops for core in held)
@@ -85,6 +92,7 @@ def test_the_critical_core_of_a_step_is_the_busiest_and_fixed_steps_have_none(li
     # step 0: four neurons and three spikes on the first core; it updates more neurons in step 1, too
     assert [(row.critical_core, row.critical_layer) for row in report.by_step] == [(0, "one"), (0, "one")]
     assert [row.critical_steps for row in report.cores] == [2, 0]
+    assert report.links == ()  # both cores are on one tile
     for name in ("tianjic", "truenorth"):
         fixed = build(simulate(line, inputs, load(name)), "net", ())
         assert all(row.critical_core is None for row in fixed.by_step)
