@@ -7,6 +7,7 @@ hands; a decision that depends on the numbers themselves is refused, with file a
 from __future__ import annotations
 
 import operator
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -27,6 +28,11 @@ PLAIN = frozenset(
 """Attributes of a tensor that are the same for every input."""
 NUMBERS = frozenset({"item", "tolist", "numpy", "nonzero", "unique"})
 """Methods whose result, or its size, depends on the numbers in a tensor."""
+PLAIN_OF = {
+    operator.iadd: operator.add, operator.isub: operator.sub, operator.imul: operator.mul,
+    operator.itruediv: operator.truediv,
+}  # fmt: skip
+"""What makes a new value instead of changing one."""
 ZEROS = (torch.zeros_like, torch.zeros, "new_zeros")
 """What gives 0 for every input."""
 WRAP = (
@@ -134,6 +140,10 @@ class Tracer(fx.Tracer):
         """A value of the program, computed at once."""
         if kind == "call_method" and target in NUMBERS:
             raise BadInputError(place(sys._getframe(1)), f"the model calls {target}() on a tensor", WRAP)
+        if kind == "call_method" and (target == "__setitem__" or re.fullmatch(r"[a-z]\w*[^_]_", target)):
+            what = f"the model changes a tensor in place: {target}"
+            raise BadInputError(place(sys._getframe(1)), what, "make a new one: torch.stack of a list, x = x + y")
+        target = PLAIN_OF.get(target, target)
         given = _unwrap(args), _unwrap(kwargs)
         module = self.root.get_submodule(str(target)) if kind == "call_module" else None
         before = None if module is None else self._goes_on(module, kind_of(module))
