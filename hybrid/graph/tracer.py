@@ -59,7 +59,12 @@ class Traced(fx.Proxy):
         return self.tracer.create_proxy("call_function", getattr, (self, k), {})
 
     def __iter__(self) -> Iterator[Any]:
-        return (self.tracer.create_proxy("call_function", operator.getitem, (self, i), {}) for i in range(len(self)))
+        return (self[i] for i in range(len(self)))
+
+    def __getitem__(self, key: Any) -> Any:
+        if isinstance(key, slice) and isinstance(self.value, (tuple, list)):
+            return tuple(self)[key]
+        return self.tracer.create_proxy("call_function", operator.getitem, (self, key), {})
 
     def __len__(self) -> int:
         return len(self.value)

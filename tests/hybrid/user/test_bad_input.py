@@ -56,7 +56,7 @@ def folder(tmp_path, monkeypatch, norse_example):
 
 def test_each_mistake_gives_one_clear_message_and_its_exit_code(folder, hybrid, norse_example):
     model = norse_example.build()
-    weights = {name: tensor for name, tensor in model.state_dict().items()}
+    weights = dict(model.state_dict())
     save_file(weights | {"conv1.weight": torch.zeros(6, 3, 3, 3)}, "shape.safetensors")
     save_file({k: v for k, v in weights.items() if k != "head.0.bias"}, "less.safetensors")
     save_file(weights | {"extra": torch.zeros(1)}, "more.safetensors")
