@@ -44,19 +44,23 @@ class Program:
     tensors: Mapping[str, Tensor]
 
 
-def export_program(module: nn.Module, example: tuple[Tensor, ...]) -> Program:
+def export_program(
+    module: nn.Module, example: tuple[Tensor, ...], *, batch_axes: Sequence[int] = (), strict: bool = True
+) -> Program:
     """Export `module` with a batch dimension of any size.
 
     Args:
-        module: in evaluation mode; takes tensors with the batch first.
+        module: in evaluation mode; takes tensors.
         example: its inputs, with a batch of at least 2.
+        batch_axes: where each input has its batch; first without it.
+        strict: read the module's Python; otherwise only run it, which code of other libraries may need.
 
     Raises:
         ProgramError: where a node cannot be written down.
     """
     batch = Dim("batch", min=1, max=4096)
-    shapes: Any = tuple({0: batch} for _ in example)
-    program = export(module, example, dynamic_shapes=shapes)
+    shapes: Any = tuple({axis: batch} for axis in batch_axes or [0] * len(example))
+    program = export(module, example, dynamic_shapes=shapes, strict=strict)
     signature, tensors = program.graph_signature, {}
     stored = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
     values = {**program.state_dict, **program.constants}
@@ -92,7 +96,8 @@ def build(program: Program) -> nn.Module:
             elif kind == "tensor":
                 nodes[name] = nodes[f"/{record['target']}"]
             elif kind == "output":
-                graph.output(_decode(record["args"], nodes)[0])
+                results = _decode(record["args"], nodes)
+                graph.output(results[0] if len(results) == 1 else tuple(results))
             elif kind == "call":
                 args, kwargs = _decode(record["args"], nodes), _decode(record["kwargs"], nodes)
                 nodes[name] = graph.call_function(_operator(str(record["target"])), tuple(args), kwargs)

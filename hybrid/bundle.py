@@ -22,6 +22,7 @@ from hybrid.errors import BadInputError, VerificationError
 from hybrid.files import folder_aside
 from hybrid.model.config import ModelConfig
 from hybrid.platform import Host, Link
+from hybrid.user.model import UserModel
 from snn_export import files as network_files
 from snn_export.network import SpikingNetwork
 
@@ -31,6 +32,9 @@ CONTENTS = (
     network_files.STRUCTURE, network_files.ARRAYS, exports.NIR, "ann.json", "ann.safetensors", "mapping.json",
 )  # fmt: skip
 """What every bundle holds beside the manifest; netx files come with it where the network can be said so."""
+ANN = ("ann.json", "ann.safetensors")
+FEED = ("feed.json", "feed.safetensors")
+"""What the host computes for the chip, in bundles of users' models that need it."""
 
 
 class Parity(BaseModel):
@@ -55,7 +59,7 @@ class Manifest(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     schema_version: Literal[1] = Field(description="of this file")
-    model: ModelConfig = Field(description="the model's configuration")
+    model: ModelConfig | UserModel = Field(description="the video model's configuration, or a user's model")
     chip: Chip = Field(description="the chip it was compiled for, all constants included")
     host: Host = Field(description="accounting of the ANN part")
     link: Link = Field(description="between host and chip")
@@ -79,16 +83,35 @@ class Bundle:
         network: the spiking graph.
         mapping: where its neurons sit on the chip.
         ann: the ANN program as a module.
+        feed: what the host computes for the chip, as a module; None where the inputs go there as they are.
     """
 
     manifest: Manifest
     network: SpikingNetwork
     mapping: Mapping
     ann: nn.Module
+    feed: nn.Module | None = None
+
+    def video_model(self) -> ModelConfig:
+        """The configuration of the video model in the bundle.
+
+        Raises:
+            BadInputError: for a bundle of a user's model.
+        """
+        if not isinstance(self.manifest.model, ModelConfig):
+            what = f"the bundle holds {self.manifest.model.name}, which takes tensors"
+            raise BadInputError("bundle", what, "give `hybrid run` one .npz or safetensors file")
+        return self.manifest.model
 
 
 def write_bundle(
-    folder: Path, network: SpikingNetwork, mapping: Mapping, program: Program, manifest: MappingType[str, Any]
+    folder: Path,
+    network: SpikingNetwork,
+    mapping: Mapping,
+    program: Program,
+    manifest: MappingType[str, Any],
+    *,
+    feed: Program | None = None,
 ) -> None:
     """Write a bundle aside and rename it; identical input gives identical bytes.
 
@@ -98,19 +121,21 @@ def write_bundle(
         mapping: of that graph on the chip.
         program: the ANN part.
         manifest: the fields of `Manifest`, but for the version, the exports and the checksums.
+        feed: what the host computes for the chip.
 
     Raises:
         BadInputError: where the folder exists and is no bundle.
     """
     with folder_aside(folder, MANIFEST) as aside:
         network_files.write(network, aside)
-        (aside / "ann.json").write_text(_json({"records": list(program.records)}))
-        (aside / "ann.safetensors").write_bytes(save({k: v.contiguous() for k, v in program.tensors.items()}))
+        _write_program(aside, ANN, program)
+        if feed is not None:
+            _write_program(aside, FEED, feed)
         (aside / "mapping.json").write_text(_json(to_json(mapping)))
         contents, notes = exports.export(network)
         for name, data in contents.items():
             (aside / name).write_bytes(data)
-        checksums = {name: _sha256(aside / name) for name in sorted({*CONTENTS, *contents})}
+        checksums = {name: _sha256(aside / name) for name in sorted({*CONTENTS, *contents, *(FEED if feed else ())})}
         record = Manifest(schema_version=SCHEMA_VERSION, files=checksums, exports=dict(notes), **manifest)
         (aside / MANIFEST).write_text(_json(record.model_dump(mode="json")))
 
@@ -123,7 +148,8 @@ def load_bundle(folder: Path) -> Bundle:
         VerificationError: where a file was changed after it was written.
     """
     manifest = _manifest(folder)
-    for name in (*CONTENTS, *filter(exports.NETX.fullmatch, manifest.files)):
+    feeds = FEED[0] in manifest.files
+    for name in (*CONTENTS, *(FEED if feeds else ()), *filter(exports.NETX.fullmatch, manifest.files)):
         path = folder / name
         if not path.is_file():
             raise BadInputError(str(path), "this file of the bundle is missing", "compile the model again")
@@ -134,12 +160,21 @@ def load_bundle(folder: Path) -> Bundle:
                 "compile the model again",
             )
     try:
-        records = json.loads((folder / "ann.json").read_text())["records"]
-        ann = build(Program(tuple(records), load_file(folder / "ann.safetensors")))
+        ann, feed = _read_program(folder, ANN), _read_program(folder, FEED) if feeds else None
         mapping = from_json(json.loads((folder / "mapping.json").read_text()))
     except (ProgramError, SafetensorError, ValueError, KeyError, TypeError) as error:
         raise BadInputError(str(folder), f"the bundle cannot be read: {error}", "compile the model again") from error
-    return Bundle(manifest, network_files.read(folder), mapping, ann)
+    return Bundle(manifest, network_files.read(folder), mapping, ann, feed)
+
+
+def _write_program(folder: Path, files: tuple[str, str], program: Program) -> None:
+    (folder / files[0]).write_text(_json({"records": list(program.records)}))
+    (folder / files[1]).write_bytes(save({k: v.contiguous() for k, v in program.tensors.items()}))
+
+
+def _read_program(folder: Path, files: tuple[str, str]) -> nn.Module:
+    records = json.loads((folder / files[0]).read_text())["records"]
+    return build(Program(tuple(records), load_file(folder / files[1])))
 
 
 def _manifest(folder: Path) -> Manifest:

@@ -104,7 +104,7 @@ def compile_model(
     except ProgramError as error:
         raise HybridError("the ANN part", str(error), "change the model to use plain torch operators") from error
     on_stage("verify")
-    parity = _parity(network, chip_values(network, calibration))
+    parity = check_parity(network, chip_values(network, calibration))
     on_stage("write")
     placed = {placement.op: placement.target for placement in plan.placements}
     manifest = {
@@ -137,7 +137,12 @@ def recording_hash(recording: Recording) -> str:
     return digest.hexdigest()
 
 
-def _parity(network: SpikingNetwork, inputs: Mapping[str, IntArray]) -> Parity:
+def check_parity(network: SpikingNetwork, inputs: Mapping[str, IntArray]) -> Parity:
+    """Evidence that the simulator equals the reference on the first GOP of `inputs`.
+
+    Raises:
+        VerificationError: at the first bit that differs.
+    """
     first = {name: values[:1] for name, values in inputs.items()}
     truth = reference.run(network, first)
     with torch.no_grad():

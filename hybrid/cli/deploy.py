@@ -3,18 +3,35 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 from rich.table import Table
 
 from hybrid.cli.common import CHIP, DEVICE, HOST, JSON, LINK, app, out, print_json, progress
+from hybrid.cli.user import run_arrays, user_job
 
 if TYPE_CHECKING:
+    from hwsim.chip import Chip
+    from hybrid.model.checkpoint import Checkpoint
     from hybrid.partition import Plan
+    from hybrid.platform import Host, Link
     from hybrid.report import Report
+    from hybrid.video.transform import Views
 
-PINS = typer.Option(["stm_motion", "stm_residual"], "--pin", help="Spiking parts to fix to the chip; '' pins nothing.")
+STM = ("stm_motion", "stm_residual")
+
+PINS = typer.Option(
+    None, "--pin", help="Ops to fix to the chip, '*' for all it can run, '' for none; of a checkpoint, both STMs."
+)
+MODEL = typer.Argument(help="A checkpoint of `hybrid train`, a model as PACKAGE.MODULE:FACTORY, or a NIR file.")
+WEIGHTS = typer.Option(None, help="Of a factory's model: its weights, a safetensors file.")
+SHAPES = typer.Option(
+    [], "--input-shape", help="Of a model's input: 11,2,32,32, or 11,B,2,32,32 where the batch is not first."
+)
+CALIBRATION = typer.Option(
+    None, "--calibrate", help="What the activities and scales come from: a real clip; for a factory, a .npz file."
+)
 
 
 @app.command()
@@ -41,7 +58,7 @@ def demo(
 @app.command()
 def run(
     bundle: Path = typer.Argument(help="Folder that `hybrid compile` wrote."),
-    videos: list[Path] = typer.Argument(help="Videos to classify."),
+    videos: list[Path] = typer.Argument(help="Videos to classify; for a user's model, one .npz or safetensors file."),
     to: Path = typer.Option(Path("runs/run"), "--out", help="Folder for the report."),
     backend: str = typer.Option("hwsim", help="What runs the spiking part: hwsim, reference, lava-fused, lava-stock."),
     check: list[str] = typer.Option([], "--check", help="Backends to compare with, bit for bit."),
@@ -50,26 +67,35 @@ def run(
 ) -> None:
     """Classify videos with a bundle, account for every event, and write a report.
 
+    A user's model runs on the arrays of one file, and writes its outputs to outputs.npz.
+
     Example: [bold]hybrid run runs/bundle clip.avi --check lava-fused[/bold]
     """
     from hybrid.bundle import load_bundle
+    from hybrid.model.config import ModelConfig
     from hybrid.report.render import write_report
     from hybrid.runtime.run import run_videos
 
+    loaded = load_bundle(bundle)
+    if not isinstance(loaded.manifest.model, ModelConfig):
+        run_arrays(loaded, videos, to, backend=backend, check=tuple(check), device=device, as_json=as_json)
+        return
     with progress() as tell:
-        report = run_videos(load_bundle(bundle), videos, backend=backend, check=tuple(check), device=device, tell=tell)
+        report = run_videos(loaded, videos, backend=backend, check=tuple(check), device=device, tell=tell)
         _, page = write_report(report, to)
     _show(report, page, as_json)
 
 
 @app.command()
 def partition(
-    checkpoint: Path = typer.Argument(help="Checkpoint that `hybrid train` wrote."),
-    calibration: Path = typer.Option(..., "--calibrate", help="A real clip: the activities come from it."),
+    model: str = MODEL,
+    calibration: Path | None = CALIBRATION,
+    weights: Path | None = WEIGHTS,
+    shapes: list[str] = SHAPES,
     chip: str = CHIP,
     host: str = HOST,
     link: str = LINK,
-    pins: list[str] = PINS,
+    pins: list[str] | None = PINS,
     explain: bool = typer.Option(
         False, "--explain", help="A row for every op: where, why, and the alternative's cost."
     ),
@@ -77,12 +103,18 @@ def partition(
 ) -> None:
     """Say what would run where, and what the alternatives would cost, without writing anything.
 
-    Example: [bold]hybrid partition model.safetensors --calibrate clip.avi --pin '' --explain[/bold]
+    Example: [bold]hybrid partition mynet.model:build --weights w.safetensors --input-shape 11,2,32,32 --explain[/bold]
     """
     from hybrid.compile import plan_model, plan_record
+    from hybrid.user.compile import plan_user
 
-    loaded, views, target, accounting, joint = _compile_inputs(checkpoint, calibration, chip, host, link)
-    graph, plan = plan_model(loaded, views, target, accounting, joint, [pin for pin in pins if pin])
+    targets = _targets(chip, host, link)
+    job = user_job(model, weights, shapes, calibration)
+    if job is not None:
+        graph, plan = plan_user(job, *targets, _pins(pins, ()))
+    else:
+        loaded, views = _checkpoint(model, calibration)
+        graph, plan = plan_model(loaded, views, *targets, _pins(pins, STM))
     if as_json:
         print_json(plan_record(graph, plan))
         return
@@ -95,28 +127,34 @@ def partition(
 
 @app.command("compile")
 def compile_(
-    checkpoint: Path = typer.Argument(help="Checkpoint that `hybrid train` wrote."),
-    calibration: Path = typer.Option(
-        ..., "--calibrate", help="A real clip: activities and the parity check come from it."
-    ),
+    model: str = MODEL,
+    calibration: Path | None = CALIBRATION,
+    weights: Path | None = WEIGHTS,
+    shapes: list[str] = SHAPES,
     to: Path = typer.Option(Path("runs/bundle"), "--out", help="Folder for the bundle."),
     chip: str = CHIP,
     host: str = HOST,
     link: str = LINK,
-    pins: list[str] = PINS,
+    pins: list[str] | None = PINS,
 ) -> None:
     """Partition, quantise and map a trained model; write a bundle.
 
     Example: [bold]hybrid compile model.safetensors --calibrate clip.avi --chip loihi2[/bold]
     """
     from hybrid.compile import STAGES, compile_model
+    from hybrid.user.compile import compile_user
+
+    def stage(name: str) -> None:
+        tell(name, STAGES.index(name), len(STAGES))
 
     with progress() as tell:
-        loaded, views, target, accounting, joint = _compile_inputs(checkpoint, calibration, chip, host, link)
-        compile_model(
-            loaded, views, target, accounting, joint, to,
-            pins=[pin for pin in pins if pin], on_stage=lambda stage: tell(stage, STAGES.index(stage), len(STAGES)),
-        )  # fmt: skip
+        targets = _targets(chip, host, link)
+        job = user_job(model, weights, shapes, calibration)
+        if job is not None:
+            compile_user(job, *targets, to, pins=_pins(pins, ()), on_stage=stage)
+        else:
+            loaded, views = _checkpoint(model, calibration)
+            compile_model(loaded, views, *targets, to, pins=_pins(pins, STM), on_stage=stage)
     out.print(f"bundle: {to}")
 
 
@@ -182,15 +220,26 @@ def chips(name: str = typer.Argument("", help="Profile to show; all names withou
     out.print(table)
 
 
-def _compile_inputs(checkpoint: Path, calibration: Path, chip: str, host: str, link: str) -> tuple[Any, ...]:
+def _targets(chip: str, host: str, link: str) -> tuple[Chip, Host, Link]:
     from hwsim.chip import load
-    from hybrid.model.checkpoint import load_checkpoint
     from hybrid.platform import load_host, load_link
+
+    return load(chip), load_host(host), load_link(link)
+
+
+def _checkpoint(path: str, calibration: Path | None) -> tuple[Checkpoint, Views]:
+    from hybrid.errors import BadInputError
+    from hybrid.model.checkpoint import load_checkpoint
     from hybrid.runtime.clip import load_clip
 
-    target, accounting, joint = load(chip), load_host(host), load_link(link)
-    loaded = load_checkpoint(checkpoint)
-    return loaded, load_clip(calibration, loaded.model.config.input), target, accounting, joint
+    loaded = load_checkpoint(Path(path))
+    if calibration is None:
+        raise BadInputError("--calibrate", "a checkpoint needs a real clip", "add --calibrate clip.avi")
+    return loaded, load_clip(calibration, loaded.model.config.input)
+
+
+def _pins(given: list[str] | None, usual: tuple[str, ...]) -> list[str]:
+    return list(usual) if given is None else [pin for pin in given if pin]
 
 
 def _plan_table(plan: Plan) -> Table:

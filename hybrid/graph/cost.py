@@ -7,6 +7,8 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hybrid.graph.expression import Apply, Expression, Leaf
+from hybrid.graph.rolled import Rolled
 from hybrid.model.stm import ConvLIF
 from hybrid.model.temporal import ConvLSTM
 
@@ -24,6 +26,9 @@ def macs_of(target: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: 
         values: Tensor = args[0]
         currents = result.numel() * (values.shape[1] if target.readout else 1)
         return int(currents * target.conv.weight[0, : values.shape[2]].numel())
+    if isinstance(target, Rolled):
+        steps = int(args[0].shape[1])
+        return steps * _macs_of_step(target.expression, [values[:, 0] for values in args])[1]
     if isinstance(target, ConvLSTM):
         gates = 4 * result.numel() * (args[0].shape[1] if target.readout else 1)
         return int(gates * (target.input.weight[0].numel() + target.hidden.weight[0].numel()))
@@ -35,3 +40,15 @@ def macs_of(target: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: 
         query, key = (args[0], args[1]) if len(args) > 1 else (kwargs["query"], kwargs["key"])
         return int(2 * query.numel() * key.shape[-2])
     return 0
+
+
+def _macs_of_step(expression: Expression, values: list[Tensor]) -> tuple[Tensor, int]:
+    """What feeds a population in one step, and the MACs of that."""
+    if isinstance(expression, Leaf):
+        return values[expression.source], 0
+    if isinstance(expression, Apply):
+        below, macs = _macs_of_step(expression.below, values)
+        result = expression.step.apply(below)
+        return result, macs + macs_of(expression.step.apply, (below,), {}, result)
+    (left, a), (right, b) = _macs_of_step(expression.left, values), _macs_of_step(expression.right, values)
+    return left + right, a + b

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import networkx as nx
 import torch
 from torch import Tensor, fx, nn
 
-from hybrid.errors import BadInputError
+from hybrid.errors import HybridError
+from hybrid.graph.cells import Kind, Layout, kind_of
 from hybrid.graph.cost import macs_of
-from hybrid.model.stm import ConvLIF
-from hybrid.model.temporal import ConvLSTM
+from hybrid.graph.population import Population
+from hybrid.graph.roll import roll
+from hybrid.graph.rolled import Rolled
+from hybrid.graph.tracer import trace_program
+
+TOLERANCE = 1e-5
+"""Largest difference, against the largest value, between a model and its rolled program on the example."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +38,7 @@ class Op:
         activity: share of nonzero values in the input of a spiking layer, measured on the example, else 1.
         spiking: whether a chip could run it.
         emits_spikes: whether its result is binary.
+        feeds: the host computes it from the inputs alone, and the chip may take it.
     """
 
     name: str
@@ -44,6 +51,7 @@ class Op:
     activity: float = 1.0
     spiking: bool = False
     emits_spikes: bool = False
+    feeds: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,12 +63,16 @@ class ModelGraph:
         ops: op by name, in execution order.
         edges: (producer, consumer) pairs by name.
         names: op name of every node of the program.
+        populations: each spiking op in terms of the contract, or why it cannot be said.
+        refused: why a spiking cell is no spiking op, by op name.
     """
 
     module: fx.GraphModule
     ops: Mapping[str, Op]
     edges: tuple[tuple[str, str], ...]
     names: Mapping[fx.Node, str]
+    populations: Mapping[str, Population] = field(default_factory=dict)
+    refused: Mapping[str, str] = field(default_factory=dict)
 
     def digraph(self) -> nx.DiGraph:
         """As a networkx graph; each node carries its `Op` under the key `op`."""
@@ -70,94 +82,128 @@ class ModelGraph:
         return graph
 
 
-def trace(model: nn.Module, example: tuple[Tensor, ...]) -> ModelGraph:
+def trace(
+    model: nn.Module, example: tuple[Tensor, ...], *, batch_axes: Sequence[int] = (), feeds: bool = False
+) -> ModelGraph:
     """Trace `model` on `example`, a batch whose values are representative (they give the activities).
 
+    Args:
+        model: in evaluation mode.
+        example: its inputs.
+        batch_axes: where each input has its batch; axis 0 without it.
+        feeds: whether what the host computes from the inputs may be fed to the chip.
+
     Raises:
-        BadInputError: where the model's control flow depends on values.
+        BadInputError: with file and line, where the model fails, or its control flow depends on values.
+        HybridError: where the rolled program does not give what the model gives.
     """
-    tracer = _Tracer()
-    try:
-        graph = tracer.trace(model)
-    except fx.proxy.TraceError as error:
-        raise BadInputError(
-            type(model).__name__,
-            f"the model cannot be traced: {error}",
-            "take value-dependent control flow out of forward",
-        ) from error
-    module = fx.GraphModule(tracer.root, graph)
-    names = _names(graph)
-    recorder = _Recorder(module, names, example[0].shape[0])
+    graph, output = trace_program(model, example)
+    program = roll(model, graph)
+    axes = tuple(batch_axes) or (0,) * len(example)
+    recorder = _Recorder(program.module, program.names, axes, example[0].shape[axes[0]])
     with torch.no_grad():
-        recorder.run(*example)
-    edges = tuple((names[source], names[node]) for node in graph.nodes for source in node.all_input_nodes)
-    return ModelGraph(module, {op.name: op for op in recorder.ops}, edges, names)
+        found = recorder.run(*example)
+    if recorder.rolled:
+        _check_same(type(model).__name__, output, found)
+    names = program.names
+    edges = tuple(
+        (names[source], names[node]) for node in program.module.graph.nodes for source in node.all_input_nodes
+    )
+    ops = {op.name: op for op in recorder.ops}
+    if feeds:
+        ops |= {name: replace(ops[name], feeds=True) for name in _feeding(ops, edges)}
+    return ModelGraph(program.module, ops, edges, names, program.populations, program.refused)
 
 
-class _Tracer(fx.Tracer):
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, (ConvLIF, ConvLSTM)) or super().is_leaf_module(m, module_qualified_name)
+def _feeding(ops: Mapping[str, Op], edges: Sequence[tuple[str, str]]) -> set[str]:
+    """Ops of the host that feed a spiking op and have none before them."""
+    graph = nx.DiGraph(edges)
+    taken = {source for source, consumer in edges if ops[consumer].spiking}
+    return {
+        name
+        for name in taken
+        if ops[name].kind != "input" and not any(ops[before].spiking for before in (name, *nx.ancestors(graph, name)))
+    }
+
+
+def _check_same(name: str, output: Any, found: Any) -> None:
+    """Compare the tensors of two results; those of the neurons' state, which the second has not, are left out."""
+    wanted, given = _tensors(output), _tensors(found)
+    for tensor in given:
+        close = [x for x in wanted if x.shape == tensor.shape]
+        scale = max((float(x.abs().max()) for x in close if x.numel()), default=1.0)
+        if not any(torch.allclose(x.float(), tensor.float(), rtol=0, atol=TOLERANCE * max(scale, 1e-6)) for x in close):
+            raise HybridError(
+                name, "rolled up, the model does not give what it gives step by step", "report this as a bug"
+            )
+
+
+def _tensors(value: Any) -> list[Tensor]:
+    if isinstance(value, Tensor):
+        return [value]
+    return [x for item in value for x in _tensors(item)] if isinstance(value, (tuple, list)) else []
 
 
 class _Recorder(fx.Interpreter):
-    """Runs the program once and notes an Op for every node."""
+    """Notes an Op for every node; a program in which nothing was rolled is not run again for it."""
 
-    def __init__(self, module: fx.GraphModule, names: Mapping[fx.Node, str], batch: int) -> None:
+    def __init__(self, module: fx.GraphModule, names: Mapping[fx.Node, str], axes: Sequence[int], batch: int) -> None:
         super().__init__(module)
-        self._batch = batch
+        self._batch, self._axes = batch, list(axes)
         self.ops: list[Op] = []
         self._names = names
         self._leaves = dict(module.named_modules())
+        self.rolled = any(isinstance(leaf, Rolled) for leaf in self._leaves.values())
 
     def run_node(self, n: fx.Node) -> Any:
         args, kwargs = self.fetch_args_kwargs_from_env(n)
-        result = super().run_node(n)
-        shape = tuple(result.shape[1:]) if isinstance(result, Tensor) else ()
+        result = super().run_node(n) if self.rolled or n.op == "output" else n.meta["value"]
+        axis = self._axes.pop(0) if n.op == "placeholder" else 0
+        shape = tuple(size for i, size in enumerate(result.shape) if i != axis) if isinstance(result, Tensor) else ()
         target = self._leaves[str(n.target)] if n.op == "call_module" else None
         parameters = sum(p.numel() * p.element_size() for p in target.parameters()) if target else 0
         op = Op(
             name=self._names[n], kind=_kind(n, target), shape=shape, parameter_bytes=parameters,
             macs=macs_of(target if target is not None else n.target, args, kwargs, result) // self._batch,
-            **_spiking(target, args, result),
+            **_spiking(n, target, args, result),
         )  # fmt: skip
         self.ops.append(op)
         return result
 
 
-def _spiking(target: nn.Module | None, args: tuple[Any, ...], result: Any) -> dict[str, Any]:
-    if not isinstance(target, ConvLIF):
+def _cell(target: nn.Module | None) -> tuple[Kind | None, bool]:
+    """The kind of a spiking op, and whether its result is spikes of all steps."""
+    if isinstance(target, Rolled):
+        return target.kind, target.role == "spikes"
+    kind = None if target is None else kind_of(target)
+    whole = kind is not None and kind.layout is Layout.BATCH_FIRST
+    return (kind, not getattr(target, "readout", False)) if whole else (None, False)
+
+
+def _spiking(node: fx.Node, target: nn.Module | None, args: tuple[Any, ...], result: Any) -> dict[str, Any]:
+    kind, emits = _cell(target)
+    if kind is None:
         return {}
-    values: Tensor = args[0]
-    places = tuple(result.shape[1:] if target.readout else result.shape[2:])
-    neurons = 1
-    for size in places:
-        neurons *= size
+    by_step = emits or (isinstance(target, Rolled) and not target.last)
+    values = [x for x in args if isinstance(x, Tensor)]
     return {
-        "neurons": neurons,
-        "steps": values.shape[1],
-        "activity": float((values != 0).float().mean()),
+        "neurons": math.prod(result.shape[2:] if by_step else result.shape[1:]),
+        "steps": values[0].shape[1],
+        "activity": node.meta["activity"] if "activity" in node.meta else _activity(values),
         "spiking": True,
-        "emits_spikes": not target.readout,
+        "emits_spikes": emits,
     }
 
 
-def _names(graph: fx.Graph) -> dict[fx.Node, str]:
-    """The dotted path of a module, numbered from its second call on; the program's own name of anything else."""
-    names: dict[fx.Node, str] = {}
-    calls: Counter[str] = Counter()
-    for node in graph.nodes:
-        if node.op != "call_module":
-            names[node] = node.name
-            continue
-        path = str(node.target)
-        calls[path] += 1
-        names[node] = path if calls[path] == 1 else f"{path}#{calls[path]}"
-    return names
+def _activity(values: Sequence[Tensor]) -> float:
+    return sum(float((x != 0).float().mean()) for x in values) / len(values)
 
 
 def _kind(node: fx.Node, target: nn.Module | None) -> str:
     if node.op in ("placeholder", "output"):
         return {"placeholder": "input", "output": "output"}[node.op]
+    if isinstance(target, Rolled):
+        return target.kind.name
     if target is not None:
         return type(target).__name__
     return node.target if isinstance(node.target, str) else getattr(node.target, "__name__", str(node.target))

@@ -12,7 +12,7 @@ from torch import fx, nn
 from hybrid.errors import IllegalPlanError
 from hybrid.graph import ModelGraph
 from hybrid.model.stm import ConvLIF
-from snn_export.network import Reset
+from snn_export.network import REAL, Arithmetic, InputPort, Reset, SpikingNetwork
 from snn_export.quantize import FloatConvLIF
 
 
@@ -49,22 +49,54 @@ def chip_layers(graph: ModelGraph, on_chip: Sequence[str]) -> tuple[FloatConvLIF
     return tuple(layers)
 
 
+def chip_network(graph: ModelGraph, on_chip: Sequence[str]) -> SpikingNetwork:
+    """The ops on the chip as a float network; its ports are the ops that feed them, and take real numbers.
+
+    Raises:
+        IllegalPlanError: where the plan leaves the chip without work.
+    """
+    if not on_chip:
+        legal = [name for name, op in graph.ops.items() if op.spiking and not graph.populations[name].refusals]
+        fix = f"pin what shall run there: {' '.join(f'--pin {name}' for name in legal)}, or --pin '*'"
+        raise IllegalPlanError("plan", "no op runs on the chip", fix if legal else "see --explain for the reasons")
+    layers = [layer for name in on_chip for layer in graph.populations[name].layers]
+    inside = {layer.name for layer in layers}
+    fed = {c.source: c for layer in layers for c in layer.connections if c.source not in inside}
+    ports = [InputPort(name, graph.ops[name].shape[1:], REAL) for name in graph.ops if name in fed]
+    return SpikingNetwork(tuple(ports), tuple(layers), Arithmetic.FLOAT)
+
+
 def host_module(graph: ModelGraph, on_chip: Collection[str]) -> tuple[nn.Module, tuple[str, ...]]:
     """The host's ops as a module, and the names of its inputs in order.
 
     The inputs are the model's inputs that the host itself uses, then the values that come from the chip.
     """
-    part, copied = fx.Graph(), {}
+    (output,) = (node for node in graph.module.graph.nodes if node.op == "output")
+    return _part(graph, [output], on_chip)
+
+
+def feed_module(graph: ModelGraph, names: Sequence[str]) -> tuple[nn.Module, tuple[str, ...]]:
+    """What the host computes for the chip: a module that gives the values of the ops `names`, and its inputs."""
+    nodes = {graph.names[node]: node for node in graph.module.graph.nodes}
+    return _part(graph, [nodes[name] for name in names], ())
+
+
+def _part(graph: ModelGraph, ends: Sequence[fx.Node], given: Collection[str]) -> tuple[nn.Module, tuple[str, ...]]:
+    """The part of the program that computes `ends` from the model's inputs and the ops `given`."""
+    part, copied, needed = fx.Graph(), {}, set(ends)
+    for node in reversed(graph.module.graph.nodes):
+        if node in needed and graph.names[node] not in given:
+            needed.update(node.all_input_nodes)
     inputs = []
     for node in graph.module.graph.nodes:
         name = graph.names[node]
-        used = any(graph.names[user] not in on_chip for user in node.users)
-        if node.op == "placeholder" or name in on_chip:
-            if used:
-                copied[node] = part.placeholder(re.sub(r"\W", "_", name))
-                inputs.append(name)
-        else:
+        if node in needed and (node.op == "placeholder" or name in given):
+            copied[node] = part.placeholder(re.sub(r"\W", "_", name))
+            inputs.append(name)
+        elif node in needed:
             copied[node] = part.node_copy(node, lambda n: copied[n])
+    if ends[0].op != "output":
+        part.output(tuple(copied[node] for node in ends))
     part.lint()
     module: nn.Module = fx.GraphModule(graph.module, part)
     return module.eval(), tuple(inputs)

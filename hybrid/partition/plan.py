@@ -14,6 +14,9 @@ from hybrid.partition.cut import energy_of, minimum_cut
 from hybrid.partition.legality import violations
 from hybrid.platform import Host, Link
 
+EVERYTHING = "*"
+"""The pin for all that the chip can run."""
+
 
 @dataclass(frozen=True, slots=True)
 class Placement:
@@ -109,7 +112,7 @@ def make_plan(
         host: where everything may run.
         link: between the two.
         input_bits: bits of a value of each graded input.
-        pins: prefixes of op names to fix to the chip, such as `stm_motion`.
+        pins: prefixes of op names to fix to the chip, such as `stm_motion`; `*` fixes all that it can run.
 
     Raises:
         IllegalPlanError: for a pin that names no op, or an op that the chip cannot run.
@@ -118,10 +121,13 @@ def make_plan(
     pinned = _pinned(graph, pins, broken)
     costs = costs_of(graph, chip, host, link, input_bits)
     ends = {name for name, op in graph.ops.items() if op.kind in ("input", "output")}
-    sources = {name for name, op in graph.ops.items() if op.kind == "input"}
-    nominal = (_nominal(costs.chip), _nominal(costs.host), _nominal(costs.transfer), graph.edges)
+    sources = {name for name, op in graph.ops.items() if op.kind == "input" or op.feeds}
+    on_chip = {name: energy for name, energy in costs.chip.items() if not broken[name]}
+    if EVERYTHING in pins:
+        pinned |= _stage(graph, set(on_chip), sources)
+    nominal = (_nominal(on_chip), _nominal(costs.host), _nominal(costs.transfer), graph.edges)
     chosen = minimum_cut(*nominal, sources, pinned_to_chip=pinned)
-    everything = minimum_cut(*nominal, sources, pinned_to_chip=_stage(graph, set(costs.chip), sources))
+    everything = minimum_cut(*nominal, sources, pinned_to_chip=_stage(graph, set(on_chip), sources))
     baselines = {
         "all on the host": energy_of((), *nominal),
         "all legal on the chip": energy_of(everything, *nominal),
@@ -151,7 +157,7 @@ def _reason(name: str, ends: set[str], pinned: set[str], broken: dict[str, tuple
 
 def _pinned(graph: ModelGraph, pins: Collection[str], broken: dict[str, tuple[str, ...]]) -> set[str]:
     pinned: set[str] = set()
-    for pin in pins:
+    for pin in (pin for pin in pins if pin != EVERYTHING):
         found = [name for name in graph.ops if name == pin or name.startswith(f"{pin}.")]
         if not found:
             raise IllegalPlanError(
@@ -160,7 +166,9 @@ def _pinned(graph: ModelGraph, pins: Collection[str], broken: dict[str, tuple[st
         for name in found:
             if broken[name]:
                 raise IllegalPlanError(
-                    f"pin {pin!r}", f"the chip cannot run it: {broken[name][0]}", "pin spiking layers only"
+                    f"pin {pin!r}",
+                    f"the chip cannot run it: {broken[name][0]}",
+                    "pin spiking layers that it can run, or '*' for all of them",
                 )
         pinned.update(found)
     return pinned

@@ -58,8 +58,9 @@ def build_report(
         title=f"{manifest.model.name} on {manifest.chip.name}: {names}{more}",
         versions={**manifest.versions, "python": platform.python_version()},
         model={
-            "name": manifest.model.name, "views": str(manifest.model.input.views), "accounting": manifest.host.title,
-            "link": manifest.link.title, **{f"checkpoint {k}": v for k, v in manifest.source.items()},
+            "name": manifest.model.name, "views": str(bundle.video_model().input.views),
+            "accounting": manifest.host.title, "link": manifest.link.title,
+            **{f"checkpoint {k}": v for k, v in manifest.source.items()},
         },
         device=device,
         backend=backend,
@@ -103,7 +104,7 @@ def _mean_energy(energies: Sequence[Energy]) -> Energy:
 def _comparisons(bundle: Bundle, counts: Counts) -> tuple[Comparison, ...]:
     """The paper's accounting of the same work, the same model without a chip, and the paper's own figure."""
     host, manifest = load_host("horowitz45"), bundle.manifest
-    views = manifest.model.input.views
+    views = bundle.video_model().input.views
     graded = counts.macs - counts.macs_ann
     counted = host.energy_mac.si * counts.macs_ann + host.energy_accumulate.si * (counts.acs + graded)
     everywhere = {op["op"]: op["host_j"] for op in manifest.plan["ops"]}

@@ -81,9 +81,9 @@ def _run_video(
     device: torch.device,
     tell: Tell,
 ) -> tuple[VideoResult, str]:
-    manifest, network, mapping = bundle.manifest, bundle.network, bundle.mapping
+    manifest, network, mapping, config = bundle.manifest, bundle.network, bundle.mapping, bundle.video_model()
     begin = time.perf_counter()
-    views = load_clip(video, manifest.model.input)
+    views = load_clip(video, config.input)
     read_s = time.perf_counter() - begin
     inputs = chip_values(network, views)
     simulated = engine.run(network, inputs, mapping)
@@ -96,7 +96,7 @@ def _run_video(
             tell(what, 0, 1)
             found = executor(other)(inputs, partial(tell, what))
             check_equal(network, recording, found, (backend, other))
-    values = host_values(network, recording, views, manifest.model.input, manifest.host_inputs)
+    values = host_values(network, recording, views, config.input, manifest.host_inputs)
     measured = measure(bundle.ann, values, device, ANN_REPEATS)
     probabilities = measured.output.mean(0).softmax(0)  # the consensus that the model was trained with
     crossing = tuple(name for name in manifest.host_inputs if name in network.shapes and name not in inputs)
@@ -110,7 +110,7 @@ def _run_video(
     )
     timing = step_times(manifest.chip, mapping, simulated.counts)
     stages = account.stages_of(usage, timing, manifest.link)
-    classes = manifest.model.classes
+    classes = config.classes
     steps = timing.step.mean(0)
     result = VideoResult(
         video=str(video),

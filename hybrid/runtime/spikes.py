@@ -35,7 +35,7 @@ def read_spikes(path: Path, network: SpikingNetwork, steps: int | None = None) -
         BadInputError: for a file that cannot be read, other names than those of the ports, an array of the wrong
             shape or type, a value out of its port's range, or another number of steps.
     """
-    arrays = _arrays(path)
+    arrays = read_arrays(path)
     ports = {port.name: port for port in network.inputs}
     if set(arrays) != set(ports):
         wanted = ", ".join(f"{port.name!r} {list(port.shape)}" for port in network.inputs)
@@ -74,7 +74,12 @@ def random_spikes(network: SpikingNetwork, steps: int, rate: float, seed: int) -
     return values
 
 
-def _arrays(path: Path) -> Mapping[str, IntArray]:
+def read_arrays(path: Path) -> Mapping[str, IntArray]:
+    """The arrays of a .npz or safetensors file by name; which of the two shows in the content. Nothing is unpickled.
+
+    Raises:
+        BadInputError: for a file that cannot be read.
+    """
     try:
         with path.open("rb") as file:
             start = file.read(len(ZIP))
@@ -83,9 +88,9 @@ def _arrays(path: Path) -> Mapping[str, IntArray]:
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except OSError as error:
-        raise BadInputError(str(path), f"the spikes cannot be read: {error.strerror or error}", FORMAT) from error
+        raise BadInputError(str(path), f"it cannot be read: {error.strerror or error}", FORMAT) from error
     except (SafetensorError, zipfile.BadZipFile, zlib.error, ValueError, TypeError, LookupError, MemoryError) as error:
-        raise BadInputError(str(path), f"not a file of spikes: {error or type(error).__name__}", FORMAT) from error
+        raise BadInputError(str(path), f"not a file of arrays: {error or type(error).__name__}", FORMAT) from error
 
 
 def _values(port: InputPort, array: IntArray, where: str) -> IntArray:

@@ -167,7 +167,7 @@ def test_bad_input_gives_one_clear_message_and_its_exit_code(hybrid, written, tm
         ((tmp_path / "notes.txt", "--steps", 1), 2, "does not begin as an HDF5 file"),
         ((net,), 2, "--steps", "--spikes"),
         ((net, "--spikes", "absent.npz"), 2, "absent.npz", "No such file"),
-        ((net, "--spikes", tmp_path / "notes.txt"), 2, "not a file of spikes", ".npz"),
+        ((net, "--spikes", tmp_path / "notes.txt"), 2, "not a file of arrays", ".npz"),
         ((net, "--spikes", tmp_path / "shape.npz"), 2, "[6, 2, 6, 5]", "[steps, 2, 6, 6]"),
         ((net, "--spikes", tmp_path / "name.npz"), 2, "['x']", "'in' [2, 6, 6]"),
         ((net, "--spikes", spikes, "--steps", 7), 2, "6 steps", "--steps says 7"),
