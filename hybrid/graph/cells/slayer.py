@@ -16,6 +16,7 @@ def _layer(block: Any, name: str, source: str, shape: tuple[int, ...]) -> Layer:
 
 
 def _no_law(block: Any, shape: tuple[int, ...], role: Role) -> Law:
+    """Exactly, with its own integers: nothing is rounded again. Not mixed with other cells on one chip."""
     raise Refused("it computes with integers")
 
 
