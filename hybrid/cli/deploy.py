@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hybrid.partition import Plan
     from hybrid.platform import Host, Link
     from hybrid.report import Report
+    from hybrid.user.compile import Job
     from hybrid.video.transform import Views
 
 STM = ("stm_motion", "stm_residual")
@@ -111,7 +112,7 @@ def partition(
     targets = _targets(chip, host, link)
     job = user_job(model, weights, shapes, calibration)
     if job is not None:
-        graph, plan = plan_user(job, *targets, _pins(pins, ()))
+        graph, plan = plan_user(job, *targets, _pins(pins, _usual(job)))
     else:
         loaded, views = _checkpoint(model, calibration)
         graph, plan = plan_model(loaded, views, *targets, _pins(pins, STM))
@@ -151,7 +152,7 @@ def compile_(
         targets = _targets(chip, host, link)
         job = user_job(model, weights, shapes, calibration)
         if job is not None:
-            compile_user(job, *targets, to, pins=_pins(pins, ()), on_stage=stage)
+            compile_user(job, *targets, to, pins=_pins(pins, _usual(job)), on_stage=stage)
         else:
             loaded, views = _checkpoint(model, calibration)
             compile_model(loaded, views, *targets, to, pins=_pins(pins, STM), on_stage=stage)
@@ -236,6 +237,13 @@ def _checkpoint(path: str, calibration: Path | None) -> tuple[Checkpoint, Views]
     if calibration is None:
         raise BadInputError("--calibrate", "a checkpoint needs a real clip", "add --calibrate clip.avi")
     return loaded, load_clip(calibration, loaded.model.config.input)
+
+
+def _usual(job: Job) -> tuple[str, ...]:
+    """Without --pin, the chip runs all of a network from a file, and what is cheaper there of any other model."""
+    from torch import nn
+
+    return () if isinstance(job.model, nn.Module) else ("*",)
 
 
 def _pins(given: list[str] | None, usual: tuple[str, ...]) -> list[str]:
