@@ -58,7 +58,7 @@ class Costs:
     """
 
     chip: Mapping[str, ChipWork]
-    unfit: Mapping[str, str]
+    unfit: Mapping[str, DoesNotFit]
     host_j: Mapping[str, Range]
     host_s: Mapping[str, Range] | None
     transfer_j: Mapping[str, Range]
@@ -107,7 +107,7 @@ def costs_of(
         try:
             cores = _cores(population, graph, chip)
         except DoesNotFit as error:
-            unfit[op.name] = error.what
+            unfit[op.name] = error
         else:
             work[op.name] = _work(op, chip, cores, activity[op.name])
     moved = {x.name: _bytes(x, activity[x.name], link, input_bits.get(x.name)) for x in ops.values()}
@@ -151,9 +151,9 @@ def _cores(population: Population, graph: ModelGraph, chip: Chip) -> tuple[Core,
         DoesNotFit: where it exceeds a core.
     """
     inside = {layer.name for layer in population.layers}
-    ports = {c.source: graph.ops[c.source].shape[1:] for x in population.layers for c in x.connections}
+    sources = dict.fromkeys(c.source for x in population.layers for c in x.connections if c.source not in inside)
     network = SpikingNetwork(
-        tuple(InputPort(name, shape, 1) for name, shape in ports.items() if name not in inside),
+        tuple(InputPort(name, graph.ops[name].shape[1:], 1) for name in sources),
         tuple(_binary(layer) for layer in population.layers),
     )
     return on_snake(network, chip).cores

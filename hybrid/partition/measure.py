@@ -10,27 +10,32 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
+from ann_part.measure import resolve_device
 from hwsim.quantity import Range
 from hybrid.graph import ModelGraph
 
 WARM_UP, REPEATS = 2, 5
 
 
-def measure_ops(graph: ModelGraph, inputs: Sequence[Tensor], device: torch.device, batch: int) -> dict[str, Range]:
+def measure_ops(graph: ModelGraph, inputs: Sequence[Tensor], device: str, batch: int) -> dict[str, Range]:
     """Seconds of every op per sample: fastest, median and slowest of some runs after a warm-up.
 
     Args:
         graph: the traced model.
         inputs: of the model, as it was traced.
-        device: where to run.
+        device: `cpu`, `cuda`, or `auto`.
         batch: samples in `inputs`.
+
+    Raises:
+        ann_part.measure.DeviceError: for a device that is not there.
     """
-    timed = _Timed(graph, device)
-    graph.module.to(device)
+    target = resolve_device(device)
+    timed = _Timed(graph, target)
+    graph.module.to(target)
     try:
         with torch.inference_mode():
             for _ in range(WARM_UP + REPEATS):
-                timed.run(*(x.to(device) for x in inputs))
+                timed.run(*(x.to(target) for x in inputs))
     finally:
         graph.module.to("cpu")
     found = {name: [s / batch for s in seconds[WARM_UP:]] for name, seconds in timed.seconds.items()}

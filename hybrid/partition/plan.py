@@ -20,6 +20,23 @@ Goal = Literal["energy", "latency", "pareto"]
 
 
 @dataclass(frozen=True, slots=True)
+class Aim:
+    """What a plan shall be.
+
+    Attributes:
+        pins: what is fixed to a side; see `hybrid.partition.pins`.
+        goal: what to minimise; `pareto` gives the front, and of it the plan of the least energy times latency.
+        most_chips: chips that may be used; None for as many as it takes.
+        measure: a device on which to measure the time of every op, instead of the host profile's times.
+    """
+
+    pins: tuple[str, ...] = ()
+    goal: Goal = "energy"
+    most_chips: int | None = None
+    measure: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Placement:
     """Where one op runs.
 
@@ -124,10 +141,7 @@ def make_plan(
     host: Host,
     link: Link,
     input_bits: dict[str, int],
-    pins: Collection[str] = (),
-    *,
-    goal: Goal = "energy",
-    most_chips: int | None = None,
+    aim: Aim,
     measured_s: Mapping[str, Range] | None = None,
 ) -> Plan:
     """Choose where every op runs, exactly: by minimum cut where costs add up, else by CP-SAT.
@@ -138,39 +152,42 @@ def make_plan(
         host: where everything may run.
         link: between the two.
         input_bits: bits of a value of each graded input.
-        pins: what is fixed to a side; see `hybrid.partition.pins`.
-        goal: what to minimise; `pareto` gives the front, and of it the plan of the least energy times latency.
-        most_chips: chips that may be used; None for as many as it takes.
+        aim: what the plan shall be.
         measured_s: seconds of each op on the host, where they were measured.
 
     Raises:
         IllegalPlanError: for a pin that cannot be carried out, or a goal that cannot be reached.
+        DoesNotFit: for a pin to the chip of an op that exceeds a core.
     """
     costs = costs_of(graph, chip, host, link, input_bits, measured_s)
+    unlawful = {name: violations(op, graph) for name, op in graph.ops.items()}
     broken = {
-        name: violations(op, graph) + ((costs.unfit[name],) if name in costs.unfit else ())
-        for name, op in graph.ops.items()
+        name: facts + ((costs.unfit[name].what,) if name in costs.unfit else ()) for name, facts in unlawful.items()
     }
     ends = {name for name, op in graph.ops.items() if op.kind in ("input", "output")}
     sources = frozenset(name for name, op in graph.ops.items() if op.kind == "input" or op.feeds)
+    lawful = {name for name in graph.populations if not unlawful[name]}
+    to_chip, to_host = pinned(graph, aim.pins, unlawful, lambda dropped: _stage(graph, lawful - set(dropped), sources))
+    for name in graph.ops:
+        if name in to_chip and name in costs.unfit:
+            raise costs.unfit[name]
     legal = {name for name in costs.chip if not broken[name]}
-    stage = _stage(graph, legal, sources)
-    to_chip, to_host = pinned(graph, pins, broken, lambda dropped: _stage(graph, legal - set(dropped), sources))
+    most = None if aim.most_chips is None else aim.most_chips * chip.mesh.cores
     constraints = Problem(
         graph.edges, sources, {}, None, dict.fromkeys(legal, 0.0), {}, {}, {}, {},
-        to_chip=to_chip, to_host=to_host, most_cores=None if most_chips is None else most_chips * chip.mesh.cores,
+        to_chip=to_chip, to_host=to_host, most_cores=most,
     )  # fmt: skip
     problem = costs.problem(constraints)
-    points = front(problem) if goal == "pareto" else ()
-    chosen = min(points, key=_product)[0] if points else best(problem, _single(goal))
+    points = front(problem) if aim.goal == "pareto" else ()
+    chosen = min(points, key=_product)[0] if points else best(problem, _single(aim.goal))
     free = replace(problem, to_chip=frozenset(), to_host=frozenset(), most_cores=None)
-    everything = best(replace(free, to_chip=frozenset(stage)), "energy")
+    everything = best(replace(free, to_chip=frozenset(_stage(graph, legal, sources))), "energy")
     baselines = {
         "all on the host": figures(free, ()).energy_j,
         "all legal on the chip": figures(free, everything).energy_j,
         "cheapest cut": figures(free, best(free, "energy")).energy_j,
     }
-    undecided = set() if goal == "pareto" else _undecided(costs, constraints, _single(goal))
+    undecided = set() if aim.goal == "pareto" else _undecided(costs, constraints, _single(aim.goal))
     placements = tuple(
         Placement(
             op=name,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -19,8 +19,9 @@ from hybrid.bundle import write_bundle
 from hybrid.compile import PACKAGES, check_parity, plan_record
 from hybrid.errors import HybridError, VerificationError
 from hybrid.graph import ModelGraph, trace, trace_network
-from hybrid.partition import Plan, make_plan
+from hybrid.partition import Aim, Plan, make_plan
 from hybrid.partition.extract import chip_network, delays, feed_module, host_module
+from hybrid.partition.measure import measure_ops
 from hybrid.platform import Host, Link
 from hybrid.runtime.simulate import CALIBRATED_BITS, to_integer_network
 from hybrid.user.boundary import as_result, port_array
@@ -55,7 +56,7 @@ class Job:
     notes: Mapping[str, str]
 
 
-def plan_user(job: Job, chip: Chip, host: Host, link: Link, pins: Collection[str]) -> tuple[ModelGraph, Plan]:
+def plan_user(job: Job, chip: Chip, host: Host, link: Link, aim: Aim) -> tuple[ModelGraph, Plan]:
     """Trace the model on its calibration inputs and partition it.
 
     Raises:
@@ -71,7 +72,10 @@ def plan_user(job: Job, chip: Chip, host: Host, link: Link, pins: Collection[str
         axes = [x.batch_axis for x in job.inputs]
         graph = trace(job.model, tuple(given[x.name] for x in job.inputs), batch_axes=axes, feeds=True)
     bits = {name: CALIBRATED_BITS for name, op in graph.ops.items() if op.kind == "input" or op.feeds}
-    return graph, make_plan(graph, chip, host, link, bits, pins)
+    inputs = [given[x.name] for x in job.inputs]
+    batch = inputs[0].shape[job.inputs[0].batch_axis]
+    measured = measure_ops(graph, inputs, aim.measure, batch) if aim.measure else None
+    return graph, make_plan(graph, chip, host, link, bits, aim, measured)
 
 
 def compile_user(
@@ -81,7 +85,7 @@ def compile_user(
     link: Link,
     out: Path,
     *,
-    pins: Collection[str],
+    aim: Aim,
     on_stage: Callable[[str], None] = lambda stage: None,
 ) -> None:
     """Compile a user's model and write the bundle `out`.
@@ -93,7 +97,7 @@ def compile_user(
         VerificationError: where the simulator and the reference differ, or the float network and the model.
     """
     on_stage("trace")
-    graph, plan = plan_user(job, chip, host, link, pins)
+    graph, plan = plan_user(job, chip, host, link, aim)
     on_stage("partition")
     float_network = chip_network(graph, plan.on_chip)
     module, host_inputs = host_module(graph, plan.on_chip)

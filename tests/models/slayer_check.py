@@ -17,6 +17,7 @@ from slayer_model import build
 
 from hwsim.chip import load
 from hybrid.bundle import load_bundle
+from hybrid.partition import Aim
 from hybrid.platform import load_host, load_link
 from hybrid.user.compile import Job, compile_user
 from hybrid.user.inputs import ModelInput
@@ -33,7 +34,7 @@ def main(folder: Path) -> None:
         own = model(x)
     declared = ModelInput(name="spikes", shape=(2, 10, 10, 12), batch_axis=0)
     job = Job("slayer_model:build", model, (declared,), {"spikes": x}, {"sha256": ""})
-    compile_user(job, load("loihi2"), load_host("horowitz45"), load_link("pcie4"), folder, pins=["*"])
+    compile_user(job, load("loihi2"), load_host("horowitz45"), load_link("pcie4"), folder, aim=Aim(("*",)))
     bundle = load_bundle(folder)
     outcome = run_tensors(bundle, {"spikes": x}, check=("reference",))
     result = {

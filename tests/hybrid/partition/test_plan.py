@@ -9,8 +9,9 @@ import torch
 from hwsim.chip import load
 from hybrid.errors import IllegalPlanError
 from hybrid.model.inputs import INPUT_NAMES, input_ports, to_tensors
-from hybrid.partition import make_plan
+from hybrid.partition import Aim, make_plan
 from hybrid.partition.extract import chip_layers, host_module
+from hybrid.partition.measure import measure_ops
 from hybrid.platform import load_host, load_link
 
 BITS = {"motion": 8, "residual": 7}
@@ -19,7 +20,7 @@ BITS = {"motion": 8, "residual": 7}
 @pytest.fixture(scope="module")
 def plan_for(traced):
     def plan(pins=(), chip="loihi2", host="horowitz45", link="pcie4", **options):
-        return make_plan(traced, load(chip), load_host(host), load_link(link), BITS, pins, **options)
+        return make_plan(traced, load(chip), load_host(host), load_link(link), BITS, Aim(tuple(pins), **options))
 
     return plan
 
@@ -148,3 +149,14 @@ def test_ops_that_flip_inside_the_bands_are_undecided_and_others_are_not(plan_fo
     undecided = {p.op for p in plan.placements if p.undecided}
     assert undecided <= {p.op for p in plan.placements if not p.violations}
     assert not {p.op for p in plan_for(["stm_motion", "stm_residual"]).placements if p.undecided}
+
+
+def test_times_measured_here_replace_those_of_the_profile(traced, tiny, clip_views):
+    inputs = to_tensors(clip_views, tiny.config.input)
+    measured = measure_ops(traced, inputs, "cpu", len(inputs[0]))
+    assert set(measured) == set(traced.ops)
+    assert all(0 <= x.low <= x.nominal <= x.high for x in measured.values())
+    plan = make_plan(
+        traced, load("loihi2"), load_host("horowitz45"), load_link("pcie4"), BITS, Aim(goal="latency"), measured
+    )
+    assert plan.latency_s <= sum(x.nominal for x in measured.values()) * (1 + 1e-9)
