@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from hybrid.graph import ModelGraph, trace
 from hybrid.model.checkpoint import Checkpoint
 from hybrid.model.inputs import INPUT_NAMES, chip_values, input_ports, to_tensors
 from hybrid.partition import Aim, Plan, make_plan
+from hybrid.partition.artificial import effect
 from hybrid.partition.extract import chip_layers, example_inputs, host_module
 from hybrid.partition.measure import measure_ops
 from hybrid.platform import Host, Link
@@ -57,7 +58,8 @@ def plan_model(
     graph = trace(checkpoint.model, inputs)
     bits = {port.name: port.bits for port in input_ports(config)}
     measured = measure_ops(graph, inputs, aim.measure, len(inputs[0])) if aim.measure else None
-    return graph, make_plan(graph, chip, host, link, bits, aim, measured)
+    plan = make_plan(graph, chip, host, link, bits, aim, measured)
+    return graph, replace(plan, effect=effect(graph, plan.artificial, inputs, chip))
 
 
 def compile_model(
@@ -127,7 +129,7 @@ def plan_record(graph: ModelGraph, plan: Plan) -> dict[str, Any]:
     return {
         "coverage": plan.coverage(graph), "ops": record["placements"], "crossings": record["crossings"],
         "predicted_j_per_gop": plan.energy_j, "predicted_s_per_gop": plan.latency_s, "cores": plan.cores,
-        "baselines_j_per_gop": plan.baselines, "front": record["front"],
+        "baselines_j_per_gop": plan.baselines, "front": record["front"], "effect": record["effect"],
     }  # fmt: skip
 
 

@@ -114,6 +114,9 @@ def partition(
     goal: Goal = GOAL,
     most_chips: int | None = MOST_CHIPS,
     measure: str | None = MEASURE,
+    ann_mode: bool = typer.Option(
+        False, "--ann-mode", help="Plan convolutions and linear layers for the chip too, where it has an ANN mode."
+    ),
     explain: bool = typer.Option(
         False, "--explain", help="A row for every op: where, why, and the alternative's cost; --json always has it."
     ),
@@ -129,10 +132,10 @@ def partition(
     targets = _targets(chip, host, link)
     job = user_job(model, weights, shapes, calibration)
     if job is not None:
-        graph, plan = plan_user(job, *targets, _aim(pins, _usual(job), goal, most_chips, measure))
+        graph, plan = plan_user(job, *targets, _aim(pins, _usual(job), goal, most_chips, measure, ann_mode))
     else:
         loaded, views = _checkpoint(model, calibration)
-        graph, plan = plan_model(loaded, views, *targets, _aim(pins, STM, goal, most_chips, measure))
+        graph, plan = plan_model(loaded, views, *targets, _aim(pins, STM, goal, most_chips, measure, ann_mode))
     if as_json:
         print_json(plan_record(graph, plan))
         return
@@ -144,6 +147,13 @@ def partition(
     undecided = [p.op for p in plan.placements if p.undecided]
     if undecided:
         out.print(f"undecided inside the bands of the constants: {', '.join(undecided)}", soft_wrap=True)
+    if plan.effect is not None:
+        found = plan.effect
+        out.print(
+            f"in ANN mode on the chip: {', '.join(plan.artificial)}; with {found.bits} bits the largest output is "
+            f"another one on {found.changed} of {found.samples} samples, and outputs differ by up to {found.largest:.1%}",
+            soft_wrap=True,
+        )
     if plan.front:
         out.print(_front_table(plan))
     if explain:
@@ -274,11 +284,17 @@ def _usual(job: Job) -> tuple[str, ...]:
 
 
 def _aim(
-    pins: list[str] | None, usual: tuple[str, ...], goal: Goal, most_chips: int | None, measure: str | None
+    pins: list[str] | None,
+    usual: tuple[str, ...],
+    goal: Goal,
+    most_chips: int | None,
+    measure: str | None,
+    ann_mode: bool = False,
 ) -> Aim:
     from hybrid.partition import Aim
 
-    return Aim(usual if pins is None else tuple(pin for pin in pins if pin), goal.value, most_chips, measure)
+    given = usual if pins is None else tuple(pin for pin in pins if pin)
+    return Aim(given, goal.value, most_chips, measure, ann_mode)
 
 
 def _front_table(plan: Plan) -> Table:

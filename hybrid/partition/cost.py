@@ -16,6 +16,7 @@ from hwsim.mapping.model import Core
 from hwsim.quantity import Range
 from hybrid.graph import ModelGraph, Op
 from hybrid.graph.population import Population
+from hybrid.partition.artificial import ArtificialWork, artificial_works
 from hybrid.partition.problem import Problem
 from hybrid.platform import Host, Link
 from snn_export.network import LIF, Connection, InputPort, Layer, Reset, SpikingNetwork, SumPool2d
@@ -46,7 +47,8 @@ class Costs:
     """Costs by op name.
 
     Attributes:
-        chip: of ops that fit the chip.
+        chip: of spiking ops that fit the chip.
+        artificial: of ops that it can run in ANN mode, where that is asked for.
         unfit: why a spiking op does not fit it.
         host_j: joules on the host.
         host_s: seconds on the host; None where its times are not known.
@@ -58,6 +60,7 @@ class Costs:
     """
 
     chip: Mapping[str, ChipWork]
+    artificial: Mapping[str, ArtificialWork]
     unfit: Mapping[str, DoesNotFit]
     host_j: Mapping[str, Range]
     host_s: Mapping[str, Range] | None
@@ -67,14 +70,19 @@ class Costs:
     steps: int
     sync: Range
 
+    def on_chip(self, op: str) -> ChipWork | ArtificialWork:
+        """What an op takes on the chip."""
+        return self.chip[op] if op in self.chip else self.artificial[op]
+
     def problem(self, constraints: Problem, chip: Band = "nominal", host: Band = "nominal") -> Problem:
         """The numbers of one end of the bands, link and chip alike, with the constraints of another problem."""
         seconds = None if self.host_s is None else _pick(self.host_s, host)
         return replace(
             constraints, host_j=_pick(self.host_j, host), host_s=seconds,
-            chip_j={x: getattr(self.chip[x].energy, chip) for x in constraints.chip_j},
-            step_s={x: getattr(self.chip[x].step, chip) for x in constraints.chip_j},
-            cores={x: self.chip[x].cores for x in constraints.chip_j},
+            chip_j={x: getattr(self.on_chip(x).energy, chip) for x in constraints.chip_j},
+            step_s={x: getattr(self.chip[x].step, chip) for x in constraints.chip_j if x in self.chip},
+            once_s={x: getattr(self.artificial[x].time, chip) for x in constraints.chip_j if x in self.artificial},
+            cores={x: self.on_chip(x).cores for x in constraints.chip_j},
             transfer_j=_pick(self.transfer_j, chip), transfer_s=_pick(self.transfer_s, chip),
             steps=self.steps, sync_s=getattr(self.sync, chip),
         )  # fmt: skip
@@ -87,6 +95,7 @@ def costs_of(
     link: Link,
     input_bits: Mapping[str, int],
     measured_s: Mapping[str, Range] | None = None,
+    artificial: bool = False,
 ) -> Costs:
     """Estimate all costs from shapes and the activities measured while tracing.
 
@@ -97,6 +106,7 @@ def costs_of(
         link: between the two.
         input_bits: bits of a value of each graded input, by op name.
         measured_s: seconds of each op on the host, where they were measured.
+        artificial: let the chip take ops in its ANN mode, if it has one.
     """
     ops, activity = graph.ops, _activity_of_results(graph)
     work, unfit = {}, {}
@@ -110,11 +120,14 @@ def costs_of(
             unfit[op.name] = error
         else:
             work[op.name] = _work(op, chip, cores, activity[op.name])
-    moved = {x.name: _bytes(x, activity[x.name], link, input_bits.get(x.name)) for x in ops.values()}
+    taken = artificial_works(graph, chip) if artificial else {}
+    bits = {x.name: chip.core.ann_bits for x in ops.values() if x.name in taken or (taken and x.kind == "input")}
+    bits |= input_bits
+    moved = {x.name: _bytes(x, activity[x.name], link, bits.get(x.name)) for x in ops.values()}
     tiles = -(-sum(x.cores for x in work.values()) // chip.mesh.cores_per_tile)
     sync = _NOTHING if isinstance(chip.costs, PhaseCosts) else chip.costs.sync_time(max(1, tiles)).si
     return Costs(
-        work, unfit,
+        work, taken, unfit,
         {x.name: host.energy(x.macs, x.parameter_bytes) for x in ops.values()},
         _host_times(graph, host, measured_s),
         {name: link.energy(count) for name, count in moved.items()},

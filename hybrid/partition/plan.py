@@ -9,6 +9,7 @@ from typing import Literal
 from hwsim.chip import Chip
 from hwsim.quantity import Range
 from hybrid.graph import ModelGraph
+from hybrid.partition.artificial import Effect
 from hybrid.partition.cost import Costs, costs_of
 from hybrid.partition.legality import violations
 from hybrid.partition.pins import pinned
@@ -28,12 +29,14 @@ class Aim:
         goal: what to minimise; `pareto` gives the front, and of it the plan of the least energy times latency.
         most_chips: chips that may be used; None for as many as it takes.
         measure: a device on which to measure the time of every op, instead of the host profile's times.
+        artificial: let the chip take convolutions and linear layers too, if it has an ANN mode.
     """
 
     pins: tuple[str, ...] = ()
     goal: Goal = "energy"
     most_chips: int | None = None
     measure: str | None = None
+    artificial: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,7 @@ class Placement:
         chip_j: joules per GOP on the chip, None where it cannot run there.
         host_j: joules per GOP on the host.
         undecided: the better side depends on where in their bands the constants lie.
+        artificial: on the chip it would run in ANN mode.
     """
 
     op: str
@@ -57,6 +61,7 @@ class Placement:
     chip_j: Range | None
     host_j: Range
     undecided: bool
+    artificial: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +110,7 @@ class Plan:
         cores: of the chip that it takes.
         baselines: joules of `all on the host`, `all legal on the chip` and `cheapest cut`.
         front: the plans that none beats in both energy and latency, where they were asked for.
+        effect: what the bits of the chip's artificial neurons do to the output, where it has such in this plan.
     """
 
     placements: tuple[Placement, ...]
@@ -114,22 +120,29 @@ class Plan:
     cores: int
     baselines: dict[str, float]
     front: tuple[Alternative, ...]
+    effect: Effect | None = None
 
     @property
     def on_chip(self) -> tuple[str, ...]:
-        """Names of the ops on the chip."""
-        return tuple(p.op for p in self.placements if p.target == "chip")
+        """Names of the spiking ops on the chip."""
+        return tuple(p.op for p in self.placements if p.target == "chip" and not p.artificial)
+
+    @property
+    def artificial(self) -> tuple[str, ...]:
+        """Names of the ops on the chip in ANN mode, the wiring in front of them included."""
+        return tuple(p.op for p in self.placements if p.target == "chip" and p.artificial)
 
     def coverage(self, graph: ModelGraph) -> str:
         """One line: how much of the model is on the chip, and what crosses."""
         work = {name: op for name, op in graph.ops.items() if op.kind not in ("input", "output")}
         macs = sum(op.macs for op in work.values())
-        share = sum(work[name].macs for name in self.on_chip) / max(macs, 1)
+        there = (*self.on_chip, *self.artificial)
+        share = sum(work[name].macs for name in there) / max(macs, 1)
         neurons = sum(work[name].neurons for name in self.on_chip)
         to_chip = sum(c.bytes for c in self.crossings if c.to == "chip")
         to_host = sum(c.bytes for c in self.crossings if c.to == "host")
         return (
-            f"{len(self.on_chip)} of {len(work)} ops on the chip: {neurons:,} neurons, {share:.0%} of the dense "
+            f"{len(there)} of {len(work)} ops on the chip: {neurons:,} neurons, {share:.0%} of the dense "
             f"multiply-accumulates; {len(self.crossings)} crossings, per GOP {to_chip / 1e3:.1f} kB in and "
             f"{to_host / 1e3:.1f} kB out"
         )
@@ -159,22 +172,22 @@ def make_plan(
         IllegalPlanError: for a pin that cannot be carried out, or a goal that cannot be reached.
         DoesNotFit: for a pin to the chip of an op that exceeds a core.
     """
-    costs = costs_of(graph, chip, host, link, input_bits, measured_s)
-    unlawful = {name: violations(op, graph) for name, op in graph.ops.items()}
+    costs = costs_of(graph, chip, host, link, input_bits, measured_s, aim.artificial)
+    unlawful = {name: () if name in costs.artificial else violations(op, graph) for name, op in graph.ops.items()}
     broken = {
         name: facts + ((costs.unfit[name].what,) if name in costs.unfit else ()) for name, facts in unlawful.items()
     }
     ends = {name for name, op in graph.ops.items() if op.kind in ("input", "output")}
     sources = frozenset(name for name, op in graph.ops.items() if op.kind == "input" or op.feeds)
-    lawful = {name for name in graph.populations if not unlawful[name]}
+    lawful = {name for name in graph.populations if not unlawful[name]} | set(costs.artificial)
     to_chip, to_host = pinned(graph, aim.pins, unlawful, lambda dropped: _stage(graph, lawful - set(dropped), sources))
     for name in graph.ops:
         if name in to_chip and name in costs.unfit:
             raise costs.unfit[name]
-    legal = {name for name in costs.chip if not broken[name]}
+    legal = {name for name in (*costs.chip, *costs.artificial) if not broken[name]}
     most = None if aim.most_chips is None else aim.most_chips * chip.mesh.cores
     constraints = Problem(
-        graph.edges, sources, {}, None, dict.fromkeys(legal, 0.0), {}, {}, {}, {},
+        _values(graph), sources, {}, None, dict.fromkeys(legal, 0.0), {}, {}, {}, {},
         to_chip=to_chip, to_host=to_host, most_cores=most,
     )  # fmt: skip
     problem = costs.problem(constraints)
@@ -194,9 +207,10 @@ def make_plan(
             target="chip" if name in chosen else "host",
             reason=_reason(name, ends, to_chip | to_host, broken),
             violations=() if name in ends else broken[name],
-            chip_j=None if broken[name] or name not in costs.chip else costs.chip[name].energy,
+            chip_j=costs.on_chip(name).energy if name in legal else None,
             host_j=costs.host_j[name],
             undecided=name in undecided,
+            artificial=name in costs.artificial,
         )
         for name in graph.ops
     )
@@ -233,11 +247,16 @@ def _reason(name: str, ends: set[str], fixed: Collection[str], broken: Mapping[s
     return "illegal" if broken[name] else "cheaper"
 
 
+def _values(graph: ModelGraph) -> tuple[tuple[str, str], ...]:
+    """The edges that carry tensors; shapes and numbers are known before anything runs."""
+    return tuple((producer, consumer) for producer, consumer in graph.edges if graph.ops[producer].shape)
+
+
 def _stage(graph: ModelGraph, legal: set[str], sources: Collection[str]) -> set[str]:
     """The legal ops that can form one chip stage: everything that feeds them is legal too, or an input."""
     stage: set[str] = set()
     producers: dict[str, set[str]] = {name: set() for name in graph.ops}
-    for producer, consumer in graph.edges:
+    for producer, consumer in _values(graph):
         producers[consumer].add(producer)
     for name in graph.ops:
         if name in legal and producers[name] <= stage | set(sources):
@@ -247,11 +266,12 @@ def _stage(graph: ModelGraph, legal: set[str], sources: Collection[str]) -> set[
 
 def _crossings(graph: ModelGraph, on_chip: frozenset[str], costs: Costs) -> tuple[Crossing, ...]:
     found: dict[str, Crossing] = {}
-    for producer, consumer in graph.edges:
+    for producer, consumer in _values(graph):
         if (producer in on_chip) == (consumer in on_chip):
             continue
         op = graph.ops[producer]
         kind = "graded" if producer not in on_chip else "spikes" if op.emits_spikes else "potential"
+        kind = "activation" if producer in costs.artificial else kind
         to = "chip" if consumer in on_chip else "host"
         found[producer] = Crossing(producer, to, kind, op.shape, costs.bytes[producer], costs.transfer_j[producer])
     return tuple(found.values())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from hybrid.errors import HybridError, VerificationError
 from hybrid.graph import ModelGraph, trace, trace_network
 from hybrid.graph.tracer import forget
 from hybrid.partition import Aim, Plan, make_plan
+from hybrid.partition.artificial import effect
 from hybrid.partition.extract import chip_network, delays, feed_module, host_module
 from hybrid.partition.measure import measure_ops
 from hybrid.platform import Host, Link
@@ -77,7 +78,8 @@ def plan_user(job: Job, chip: Chip, host: Host, link: Link, aim: Aim) -> tuple[M
     inputs = [given[x.name] for x in job.inputs]
     batch = inputs[0].shape[job.inputs[0].batch_axis]
     measured = measure_ops(graph, inputs, aim.measure, batch) if aim.measure else None
-    return graph, make_plan(graph, chip, host, link, bits, aim, measured)
+    plan = make_plan(graph, chip, host, link, bits, aim, measured)
+    return graph, replace(plan, effect=effect(graph, plan.artificial, inputs, chip))
 
 
 def compile_user(
