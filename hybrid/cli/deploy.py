@@ -148,10 +148,10 @@ def partition(
     if undecided:
         out.print(f"undecided inside the bands of the constants: {', '.join(undecided)}", soft_wrap=True)
     if plan.effect is not None:
-        found = plan.effect
+        ann = plan.effect
         out.print(
-            f"in ANN mode on the chip: {', '.join(plan.artificial)}; with {found.bits} bits the largest output is "
-            f"another one on {found.changed} of {found.samples} samples, and outputs differ by up to {found.largest:.1%}",
+            f"in ANN mode on the chip: {', '.join(plan.artificial)}; with {ann.bits} bits the largest output is "
+            f"another one on {ann.changed} of {ann.samples} samples, and outputs change by up to {ann.largest:.1%}",
             soft_wrap=True,
         )
     if plan.front:
