@@ -15,6 +15,7 @@ from hybrid.compile import compile_model
 from hybrid.graph import trace
 from hybrid.model.checkpoint import load_checkpoint
 from hybrid.model.inputs import to_tensors
+from hybrid.partition import Aim
 from hybrid.platform import load_host, load_link
 from hybrid.runtime.clip import load_clip
 from hybrid.shipped import CHECKPOINT
@@ -63,7 +64,13 @@ def compiled(checkpoint, clip_views):
 
     def to(folder: Path, chip: str = "loihi2", pins=PINS) -> Path:
         compile_model(
-            checkpoint, clip_views, load(chip), load_host("horowitz45"), load_link("pcie4"), folder, pins=pins
+            checkpoint,
+            clip_views,
+            load(chip),
+            load_host("horowitz45"),
+            load_link("pcie4"),
+            folder,
+            aim=Aim(tuple(pins)),
         )
         return folder
 
