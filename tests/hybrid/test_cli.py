@@ -36,6 +36,7 @@ def test_help_lists_every_command_and_each_has_an_example(hybrid):
     assert code == 0
     commands = (
         "demo", "ingest", "transcode", "train", "evaluate", "synthesize", "figures", "partition", "compile", "inspect",
+        "verify", "diff",
         "run", "chips", "simulate",
     )  # fmt: skip
     for command in commands:
