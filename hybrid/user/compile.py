@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -19,6 +20,7 @@ from hybrid.bundle import write_bundle
 from hybrid.compile import PACKAGES, check_parity, plan_record
 from hybrid.errors import HybridError, VerificationError
 from hybrid.graph import ModelGraph, trace, trace_network
+from hybrid.graph.tracer import forget
 from hybrid.partition import Aim, Plan, make_plan
 from hybrid.partition.extract import chip_network, delays, feed_module, host_module
 from hybrid.partition.measure import measure_ops
@@ -163,6 +165,11 @@ def _run(graph: ModelGraph, job: Job) -> dict[str, Tensor]:
 def _export(
     module: nn.Module, names: Sequence[str], examples: Mapping[str, Tensor], axes: Mapping[str, int]
 ) -> Program:
+    forget(module)
+    # two populations may share a cell, and an exporter takes no module twice
+    module = copy.deepcopy(module)
+    for name, child in module.named_children():
+        setattr(module, name, copy.deepcopy(child))
     try:
         with torch.no_grad():
             return export_program(

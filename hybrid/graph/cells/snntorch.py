@@ -80,6 +80,7 @@ def _forget(cell: Any) -> None:
     for name in ("mem", "syn"):
         if hasattr(cell, name):
             setattr(cell, name, torch.zeros(0))
+    vars(cell).pop("reset", None)  # what the last call left behind
 
 
 KINDS = {

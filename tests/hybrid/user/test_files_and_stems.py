@@ -14,6 +14,7 @@ from snn_export.network import LIF, REAL, Arithmetic, Connection, Conv2d, Dense,
 
 MODULE = """
 import norse.torch as norse
+import snntorch as snn
 import torch
 from torch import nn
 
@@ -37,7 +38,28 @@ class Stem(nn.Module):
             spikes, state = self.cell(features, state)
             total = total + spikes
         return self.head(total.flatten(1)), features.mean((2, 3))
+
+class Both(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(2)
+        self.fc1, self.lif1 = nn.Linear(64, 30), snn.Leaky(beta=0.95, reset_mechanism="zero")
+        self.fc2, self.lif2 = nn.Linear(30, 10), snn.Leaky(beta=0.95)
+        self.fc1.weight.data *= 5
+        self.fc2.weight.data *= 5
+    def forward(self, x):
+        mem1, mem2 = self.lif1.init_leaky(), self.lif2.init_leaky()
+        spikes, mems = [], []
+        for _ in range(8):
+            spk1, mem1 = self.lif1(self.fc1(x), mem1)
+            spk2, mem2 = self.lif2(self.fc2(spk1), mem2)
+            spikes.append(spk2)
+            mems.append(mem2)
+        return torch.stack(spikes), torch.stack(mems)
 """
+
+
+pytest.importorskip("snntorch")
 
 
 @pytest.fixture
@@ -137,3 +159,32 @@ def test_the_host_runs_the_stem_feeds_the_chip_and_uses_both(folder, hybrid):
     code, _, err = hybrid("run", "bundle", "in.npz")
     assert code == 4
     assert "feed.json" in err
+
+
+def test_a_layer_that_no_chip_can_run_is_run_by_the_host_with_the_users_own_cell(folder, hybrid):
+    import stemmodels
+
+    np.savez("in.npz", x=(np.random.default_rng(0).random((3, 64)) < 0.3).astype(np.float32))
+    given = ("stemmodels:Both", "--input-shape", "64", "--pin", "lif1", "--calibrate", "in.npz")
+    code, out, err = hybrid("partition", *given, "--json")
+    assert code == 0, err
+    facts = {op["op"]: (op["target"], op["violations"]) for op in json.loads(out)["ops"]}
+    assert facts["lif1"][0] == "chip"
+    assert facts["lif2"][0] == facts["lif2.potential"][0] == "host"
+    assert "a step late, after the leak (beta = 0.95)" in facts["lif2"][1][0]
+    code, _, err = hybrid("compile", *given, "--out", "bundle")
+    assert code == 0, err
+    bundle = load_bundle(folder / "bundle")
+    model = stemmodels.Both().eval()
+    with np.load("in.npz") as archive, torch.no_grad():
+        x = torch.tensor(archive["x"])
+        first, mem = [], model.lif1.init_leaky()
+        for _ in range(8):
+            spikes, mem = model.lif1(model.fc1(x), mem)
+            first.append(spikes)
+        model.lif2.reset_mem()
+        spikes, mems = bundle.ann(torch.stack(first, 1))
+        wanted = model(x)
+    assert torch.equal(spikes, wanted[0])
+    assert torch.allclose(mems, wanted[1], atol=1e-5)
+    assert spikes.mean() > 0.01
