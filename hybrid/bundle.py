@@ -238,6 +238,8 @@ def _check_places(mapping: Mapping, chip: Chip) -> None:
         if place in taken or not all(0 <= at < size for at, size in zip(place, sizes, strict=True)):
             raise MappingError(f"$.cores[{i}]", f"place {place} is taken, or not on the chip", fix)
         taken.add(place)
+        if None in (core.used.synapse_memory_bytes, core.used.inputs, core.used.outputs):
+            raise MappingError(f"$.cores[{i}].used", "it does not say all that the core holds", fix)
     if not 1 <= mapping.chips <= len(mapping.cores):
         raise MappingError("$.chips", f"{mapping.chips} chips for {len(mapping.cores)} cores", fix)
 

@@ -13,7 +13,7 @@ from safetensors import safe_open
 
 from hwsim.mapping import Mapping, assess, utilization
 from hybrid.bundle import ANN, FEED, MANIFEST, Bundle
-from hybrid.sealed import record
+from hybrid.sealed import reading, record
 from snn_export.network import IntArray, Layer, SpikingNetwork, SumPool2d
 
 ABSENT = None
@@ -43,10 +43,15 @@ class Difference:
 def differences(left: Bundle, right: Bundle, folders: tuple[Path, Path]) -> tuple[Difference, ...]:
     """Everything that differs; none means that the bundles are equal byte for byte.
 
+    The quality of a mapping is computed here, for a step in which every neuron fires.
+
     Args:
         left: the first bundle.
         right: the second.
         folders: where they are.
+
+    Raises:
+        BadInputError: for constants of a chip with which no mapping can be judged.
     """
     a, b = left.manifest.model_dump(mode="json"), right.manifest.model_dump(mode="json")
     found: list[Difference] = []
@@ -56,7 +61,7 @@ def differences(left: Bundle, right: Bundle, folders: tuple[Path, Path]) -> tupl
         found += compare(section, a[section], b[section])
     found += compare_networks(left.network, right.network)
     found += _programs(folders)
-    found += compare("mapping", _mapping(left), _mapping(right))
+    found += compare("mapping", _mapping(left, folders[0]), _mapping(right, folders[1]))
     found += _moved(left.mapping, right.mapping)
     found += compare("predicted", _predicted(a), _predicted(b))
     for section in ("parity", "replay", "exports", "source", "versions"):
@@ -127,14 +132,20 @@ def _plan(left: MappingType[str, Any], right: MappingType[str, Any]) -> Iterator
     targets = [{op["op"]: op["target"] for op in _records(plan, "ops", "op", "target")} for plan in (left, right)]
     yield from compare("plan", *targets)
     crossings = [
-        {c["op"]: f"{c['kind']} to {c['to']}, {c['bytes']} bytes" for c in _records(plan, "crossings", "op", "to")}
+        {
+            c["op"]: f"{c['kind']} to {c['to']}, {c.get('bytes')} bytes"
+            for c in _records(plan, "crossings", "op", "to", "kind")
+        }
         for plan in (left, right)
     ]
     yield from compare("crossings", *crossings)
 
 
 def _records(plan: MappingType[str, Any], key: str, *wanted: str) -> list[dict[str, Any]]:
-    return [x for x in plan.get(key, ()) if isinstance(x, dict) and all(name in x for name in wanted)]
+    """The records that have these texts; a manifest's plan is free data."""
+    rows = plan.get(key)
+    rows = rows if isinstance(rows, list) else []
+    return [x for x in rows if isinstance(x, dict) and all(isinstance(x.get(name), str) for name in wanted)]
 
 
 def _programs(folders: tuple[Path, Path]) -> Iterator[Difference]:
@@ -157,9 +168,10 @@ def _tensors(section: str, left: Path, right: Path) -> Iterator[Difference]:
                 yield Difference(section, name, "", f"{int((x != y).sum()):,} of {x.numel():,} differ, by {most:.3g}")
 
 
-def _mapping(bundle: Bundle) -> dict[str, Any]:
+def _mapping(bundle: Bundle, folder: Path) -> dict[str, Any]:
     mapping = bundle.mapping
-    quality = assess(bundle.network, bundle.manifest.chip, mapping)
+    with reading(folder / MANIFEST):  # constants of any size may be in there
+        quality = assess(bundle.network, bundle.manifest.chip, mapping)
     slowest, hops = quality.objective.slowest, quality.objective.hops
     return {
         "cores": len(mapping.cores), "chips": mapping.chips,

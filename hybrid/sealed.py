@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -74,7 +75,13 @@ def size_of(path: Path) -> int:
 def read_json(path: Path) -> Any:
     """The contents of a JSON file of limited size; use within `reading`."""
     size_of(path)
-    return json.loads(path.read_bytes())
+    return json.loads(path.read_bytes(), parse_float=_finite, parse_constant=_finite)
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(float(text)):
+        raise ValueError(f"the number {text} is not finite")
+    return float(text)
 
 
 @contextmanager

@@ -138,7 +138,10 @@ def _show_checks(found: Verification) -> None:
 def _show_differences(found: tuple[Difference, ...], left: Path, right: Path) -> None:
     table = Table("", "what", escape(str(left)), escape(str(right)))
     shown: Counter[str] = Counter()
+    sources = {(row.section, f"{row.key}.source") for row in found}  # of constants whose values are shown
     for row in found:
+        if (row.section, row.key) in sources:
+            continue
         shown[row.section] += 1
         if shown[row.section] <= ROWS:
             table.add_row(row.section, escape(row.key), _short(row.left), _short(row.right))

@@ -191,6 +191,19 @@ def test_cores_that_are_not_on_the_chip_are_refused(copy, seal):
         assert "mapping.json" in check.where
 
 
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999"])
+def test_a_number_that_is_not_finite_is_refused(copy, seal, number):
+    path = copy / "manifest.json"
+    plan = json.loads(path.read_text())["plan"]
+    old = f'"predicted_j_per_gop": {plan["predicted_j_per_gop"]}'
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, f'"predicted_j_per_gop": {number}'))
+    seal(copy)
+    (check,) = failed(verify(copy))
+    assert check.exit_code == 2
+    assert "not finite" in check.detail
+
+
 def test_verify_prints_a_table_or_json_and_names_an_unknown_backend(hybrid, bundle_dir, copy):
     code, out, err = hybrid("verify", bundle_dir)
     assert code == 0, err
