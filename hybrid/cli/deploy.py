@@ -1,4 +1,4 @@
-"""From model to report: demo, partition, compile, inspect, run, chips."""
+"""From model to report: demo, partition, compile, run, chips."""
 
 from __future__ import annotations
 
@@ -194,31 +194,6 @@ def compile_(
             loaded, views = _checkpoint(model, calibration)
             compile_model(loaded, views, *targets, to, aim=_aim(pins, STM, goal, most_chips, measure), on_stage=stage)
     out.print(f"bundle: {to}")
-
-
-@app.command()
-def inspect(bundle: Path = typer.Argument(help="Folder that `hybrid compile` wrote."), as_json: bool = JSON) -> None:
-    """Verify a bundle's checksums and show what it holds.
-
-    Example: [bold]hybrid inspect runs/bundle[/bold]
-    """
-    from hwsim.mapping import utilization
-    from hybrid.bundle import load_bundle
-
-    loaded = load_bundle(bundle)
-    if as_json:
-        print_json(loaded.manifest.model_dump(mode="json"))
-        return
-    manifest = loaded.manifest
-    out.print(f"model {manifest.model.name}, for {manifest.chip.title}; checksums are right")
-    out.print(f"exact on {manifest.parity.gops} GOP: {', '.join(manifest.parity.backends)} equal the reference")
-    table = Table("layer", "neurons", "shape", "cores")
-    for layer in loaded.network.layers:
-        cores = sum(core.layer == layer.name for core in loaded.mapping.cores)
-        table.add_row(layer.name, f"{layer.size:,}", "x".join(map(str, layer.shape)), str(cores))
-    out.print(table)
-    for name, (used, bound) in utilization(loaded.mapping).items():
-        out.print(f"  {name.replace('_', ' ')}: {used:,}{'' if bound is None else f' of {bound:,}'}")
 
 
 @app.command()
