@@ -37,7 +37,7 @@ def test_help_lists_every_command_and_each_has_an_example(hybrid):
     commands = (
         "demo", "ingest", "transcode", "train", "evaluate", "synthesize", "figures", "partition", "compile", "inspect",
         "verify", "diff",
-        "run", "chips", "simulate",
+        "run", "chips", "simulate", "doctor",
     )  # fmt: skip
     for command in commands:
         assert command in out
