@@ -36,17 +36,15 @@ _RESETS = {Reset.NONE: KEEP, Reset.ZERO: ZERO, Reset.SOFT: SOFT}
 
 
 class Did(NamedTuple):
-    """What a layer did in some steps of a batch of GOPs, besides its spikes.
+    """What was counted of a layer in some steps of a batch of GOPs.
 
     Attributes:
-        trace: potentials int32 [G, steps, rows, row]; of size 0 unless asked for.
         fired: spikes by atom, int32 [G, steps, atoms]; all 0 unless counted.
         active: active neurons by atom in the same form.
         clipped: potentials that were clipped.
         wrapped: currents that left 24 bits.
     """
 
-    trace: IntArray
     fired: IntArray
     active: IntArray
     clipped: int
@@ -99,23 +97,20 @@ class Population:
         return np.zeros(shape, np.int32), np.zeros(shape if self.layer.neuron.ukeep else (gops, 0, 0), np.int64)
 
     def advance(
-        self, maps: dict[str, IntArray], state: tuple[IntArray, IntArray], start: int, traced: bool, each: Each
+        self, maps: Mapping[str, IntArray], state: tuple[IntArray, IntArray], trace: IntArray, start: int, each: Each
     ) -> Did:
         """Go through some steps, from step `start` on.
 
         Args:
-            maps: values of ports and layers, [G, steps, rows, row]; this layer's spikes, uint8, come to them.
+            maps: values of ports and layers, [G, steps, rows, row]; this layer's own, uint8, are written.
             state: what `zero_state` gave, as the steps before left it.
+            trace: for the potentials after every step, int32 in the same form; of size 0 where nobody asks.
             start: number of the first step.
-            traced: give the potentials after every step.
             each: runs the shares.
         """
         gops, steps = maps[self.layer.connections[0].source].shape[:2]
-        form = (gops, steps, *state[0].shape[1:])
         shares = self._in_shares(gops)
         whole = self._whole(maps, shares[0].ops)
-        maps[self.layer.name] = np.empty(form, np.uint8)
-        trace = np.empty(form if traced else (gops, 0, 0, 0), np.int32)
         clears = np.array([self.layer.neuron.clears_before(start + t) for t in range(steps)], np.uint8)
         atoms = self._fan.owner.size if self._fan else 0
         did = [np.zeros((gops, steps, atoms), np.int32) for _ in range(2)]
@@ -142,7 +137,7 @@ class Population:
                 if part is not None:
                     total[g] += part
             clipped, wrapped = clipped + saturated, wrapped + overrun
-        return Did(trace, did[0], did[1], clipped, wrapped)
+        return Did(did[0], did[1], clipped, wrapped)
 
     def _in_shares(self, gops: int) -> list[_Share]:
         """As few shares of a GOP as keep all threads busy; a matrix or a list is not cut."""
