@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from hybrid.errors import BadInputError
-from hybrid.runtime.spikes import read_arrays
+from hybrid.runtime.arrays import read_arrays
 
 RANDOM_RATE = 0.1
 """How likely each value of a random input is 1."""
