@@ -59,10 +59,10 @@ def _list(targets, sources, count):
 
 
 def _cut(network):
-    """Cores that cut every axis of every layer a third of the way and in its middle."""
+    """Cores that cut every axis of every layer a third of the way."""
     cores = []
     for layer in network.layers:
-        cuts = [sorted({0, n // 3, n // 2, n}) for n in (*layer.shape, 1, 1)[:3]]
+        cuts = [sorted({0, n // 3, n}) for n in (*layer.shape, 1, 1)[:3]]
         spans = [[(a, b) for a, b in pairwise(x)] for x in cuts]
         for block in product(*spans):
             i = len(cores)
