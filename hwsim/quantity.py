@@ -15,10 +15,10 @@ Status: TypeAlias = Literal["M", "S", "F", "D", "V", "?"]
 """Measured on silicon, simulated before silicon, fitted to measurements, derived, stated by the vendor, or
 an estimate."""
 
-Unit: TypeAlias = Literal["pJ", "nJ", "ns", "us", "mW", "W"]
+Unit: TypeAlias = Literal["pJ", "nJ", "ps", "ns", "us", "mW", "W"]
 
-_SI = {"pJ": 1e-12, "nJ": 1e-9, "ns": 1e-9, "us": 1e-6, "mW": 1e-3, "W": 1.0}
-_DIMENSION = {"pJ": "energy", "nJ": "energy", "ns": "time", "us": "time", "mW": "power", "W": "power"}
+_SI = {"pJ": 1e-12, "nJ": 1e-9, "ps": 1e-12, "ns": 1e-9, "us": 1e-6, "mW": 1e-3, "W": 1.0}
+_DIMENSION = {"pJ": "energy", "nJ": "energy", "ps": "time", "ns": "time", "us": "time", "mW": "power", "W": "power"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,10 @@ from hybrid.errors import HybridError, VerificationError
 from hybrid.graph import ModelGraph, trace
 from hybrid.model.checkpoint import Checkpoint
 from hybrid.model.inputs import INPUT_NAMES, chip_values, input_ports, to_tensors
-from hybrid.partition import Plan, make_plan
+from hybrid.partition import Aim, Plan, make_plan
+from hybrid.partition.artificial import effect
 from hybrid.partition.extract import chip_layers, example_inputs, host_module
+from hybrid.partition.measure import measure_ops
 from hybrid.platform import Host, Link
 from hybrid.video.transform import Views
 from snn_export import reference
@@ -35,7 +37,7 @@ PACKAGES = ("hybrid-snn", "torch", "numpy", "av", "nir", "h5py")
 
 
 def plan_model(
-    checkpoint: Checkpoint, calibration: Views, chip: Chip, host: Host, link: Link, pins: Collection[str]
+    checkpoint: Checkpoint, calibration: Views, chip: Chip, host: Host, link: Link, aim: Aim
 ) -> tuple[ModelGraph, Plan]:
     """Trace a model on real GOPs and partition it.
 
@@ -45,16 +47,19 @@ def plan_model(
         chip: where spiking ops may run.
         host: where everything may run.
         link: between the two.
-        pins: prefixes of op names to fix to the chip.
+        aim: what the plan shall be.
 
     Raises:
         BadInputError: for a model that cannot be traced.
         IllegalPlanError: for a pin that no target can carry out.
     """
     config = checkpoint.model.config.input
-    graph = trace(checkpoint.model, to_tensors(calibration, config))
+    inputs = to_tensors(calibration, config)
+    graph = trace(checkpoint.model, inputs)
     bits = {port.name: port.bits for port in input_ports(config)}
-    return graph, make_plan(graph, chip, host, link, bits, pins)
+    measured = measure_ops(graph, inputs, aim.measure, len(inputs[0])) if aim.measure else None
+    plan = make_plan(graph, chip, host, link, bits, aim, measured)
+    return graph, replace(plan, effect=effect(graph, plan.artificial, inputs, chip))
 
 
 def compile_model(
@@ -65,7 +70,7 @@ def compile_model(
     link: Link,
     out: Path,
     *,
-    pins: Collection[str],
+    aim: Aim,
     on_stage: Callable[[str], None] = lambda stage: None,
 ) -> None:
     """Compile a model and write the bundle `out`.
@@ -77,7 +82,7 @@ def compile_model(
         host: accounting of the ANN part.
         link: between the two.
         out: the folder to write.
-        pins: prefixes of op names to fix to the chip.
+        aim: what the plan shall be.
         on_stage: told each of `STAGES` as it begins.
 
     Raises:
@@ -88,7 +93,7 @@ def compile_model(
     """
     config = checkpoint.model.config.input
     on_stage("trace")
-    graph, plan = plan_model(checkpoint, calibration, chip, host, link, pins)
+    graph, plan = plan_model(checkpoint, calibration, chip, host, link, aim)
     on_stage("partition")
     module, host_inputs = host_module(graph, plan.on_chip)
     on_stage("quantise")
@@ -123,7 +128,8 @@ def plan_record(graph: ModelGraph, plan: Plan) -> dict[str, Any]:
     record = asdict(plan)
     return {
         "coverage": plan.coverage(graph), "ops": record["placements"], "crossings": record["crossings"],
-        "predicted_j_per_gop": plan.energy_j, "baselines_j_per_gop": plan.baselines,
+        "predicted_j_per_gop": plan.energy_j, "predicted_s_per_gop": plan.latency_s, "cores": plan.cores,
+        "baselines_j_per_gop": plan.baselines, "front": record["front"], "effect": record["effect"],
     }  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from hwsim.chip import load
 from hybrid.bundle import load_bundle
 from hybrid.compile import STAGES, compile_model
 from hybrid.model.checkpoint import load_checkpoint
+from hybrid.partition import Aim
 from hybrid.platform import load_host, load_link
 from hybrid.report.model import Report
 from hybrid.runtime.clip import load_clip
@@ -37,7 +38,7 @@ def run_demo(out: Path, chip: str, device: str, tell: Callable[[str, int, int], 
     views = load_clip(CLIPS[0], checkpoint.model.config.input)
     compile_model(
         checkpoint, views, target, load_host("horowitz45"), load_link("pcie4"), out / "bundle",
-        pins=PINS, on_stage=lambda stage: tell(stage, STAGES.index(stage), len(STAGES)),
+        aim=Aim(PINS), on_stage=lambda stage: tell(stage, STAGES.index(stage), len(STAGES)),
     )  # fmt: skip
     bundle = load_bundle(out / "bundle")
     check, left_out = ["reference"], dict[str, str]()

@@ -64,7 +64,8 @@ def read(model: Any, input_shape: tuple[int, ...], *, bits: int = 1) -> SpikingN
                 port, first = _input(block, port, here)
                 layers.append(first)
         elif kind != "flatten":
-            layers.append(_layer(block, kind, i, source, shape))
+            name = f"{'dense' if kind == 'affine' else kind}{i}"
+            layers.append(layer(block, name, source, shape, here))
     return SpikingNetwork((port,), tuple(layers))
 
 
@@ -91,10 +92,22 @@ def _input(block: Any, port: InputPort, here: str) -> tuple[InputPort, Layer]:
     return port, Layer("input0", port.shape, (connection,), neuron, np.array([LAVA_DL_SCALE]))
 
 
-def _layer(block: Any, kind: str, i: int, source: str, shape: tuple[int, ...]) -> Layer:
-    here, weight = f"blocks[{i}]", _weight(block, f"blocks[{i}].synapse")
+def layer(block: Any, name: str, source: str, shape: tuple[int, ...], here: str) -> Layer:
+    """The layer of one Conv, Dense or Affine block.
+
+    Args:
+        block: of slayer.block.cuba, run at least once.
+        name: for the layer.
+        source: what feeds it.
+        shape: of that, (C, H, W) or (N,).
+        here: the block's place, for errors.
+
+    Raises:
+        NetworkError: for a block that cannot be run here.
+    """
+    weight = _weight(block, f"{here}.synapse")
     synapse: Conv2d | Dense = Dense(weight.reshape(weight.shape[0], -1))
-    if kind == "conv":
+    if _kind(block, 0) == "conv":
         stride, padding, dilation = (
             (int(pair[0]), int(pair[1]))
             for pair in (block.synapse.stride, block.synapse.padding, block.synapse.dilation)
@@ -105,7 +118,6 @@ def _layer(block: Any, kind: str, i: int, source: str, shape: tuple[int, ...]) -
     except ValueError as error:
         raise NetworkError(here, str(error), "pass the shape that the model was trained with") from error
     neuron = _neuron(block, out, here, _bias(block, here))
-    name = f"{'dense' if kind == 'affine' else kind}{i}"
     return Layer(name, out, split(source, synapse), neuron, np.array([LAVA_DL_SCALE]))
 
 

@@ -1,7 +1,8 @@
-"""From model to report: demo, partition, compile, inspect, run, chips."""
+"""From model to report: demo, partition, compile, run, chips."""
 
 from __future__ import annotations
 
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,9 +15,10 @@ from hybrid.cli.user import run_arrays, user_job
 if TYPE_CHECKING:
     from hwsim.chip import Chip
     from hybrid.model.checkpoint import Checkpoint
-    from hybrid.partition import Plan
+    from hybrid.partition import Aim, Plan
     from hybrid.platform import Host, Link
     from hybrid.report import Report
+    from hybrid.user.compile import Job
     from hybrid.video.transform import Views
 
 STM = ("stm_motion", "stm_residual")
@@ -32,6 +34,19 @@ SHAPES = typer.Option(
 CALIBRATION = typer.Option(
     None, "--calibrate", help="What the activities and scales come from: a real clip; for a factory, a .npz file."
 )
+
+
+class Goal(str, Enum):
+    """What a plan minimises."""
+
+    energy = "energy"
+    latency = "latency"
+    pareto = "pareto"
+
+
+GOAL = typer.Option(Goal.energy, "--objective", help="What to minimise; pareto: the front of both.")
+MOST_CHIPS = typer.Option(None, "--max-chips", min=0, help="Most chips that the spiking part may take.")
+MEASURE = typer.Option(None, "--measure", help="Measure the time of every op here, on cpu or cuda.")
 
 
 @app.command()
@@ -96,8 +111,14 @@ def partition(
     host: str = HOST,
     link: str = LINK,
     pins: list[str] | None = PINS,
+    goal: Goal = GOAL,
+    most_chips: int | None = MOST_CHIPS,
+    measure: str | None = MEASURE,
+    ann_mode: bool = typer.Option(
+        False, "--ann-mode", help="Plan convolutions and linear layers for the chip too, where it has an ANN mode."
+    ),
     explain: bool = typer.Option(
-        False, "--explain", help="A row for every op: where, why, and the alternative's cost."
+        False, "--explain", help="A row for every op: where, why, and the alternative's cost; --json always has it."
     ),
     as_json: bool = JSON,
 ) -> None:
@@ -111,16 +132,30 @@ def partition(
     targets = _targets(chip, host, link)
     job = user_job(model, weights, shapes, calibration)
     if job is not None:
-        graph, plan = plan_user(job, *targets, _pins(pins, ()))
+        graph, plan = plan_user(job, *targets, _aim(pins, _usual(job), goal, most_chips, measure, ann_mode))
     else:
         loaded, views = _checkpoint(model, calibration)
-        graph, plan = plan_model(loaded, views, *targets, _pins(pins, STM))
+        graph, plan = plan_model(loaded, views, *targets, _aim(pins, STM, goal, most_chips, measure, ann_mode))
     if as_json:
         print_json(plan_record(graph, plan))
         return
     out.print(plan.coverage(graph))
     for name, joules in {"this plan": plan.energy_j, **plan.baselines}.items():
         out.print(f"  {name}: {joules * 1e6:.2f} µJ per GOP (events and link)")
+    if plan.latency_s is not None:
+        out.print(f"  this plan takes {plan.latency_s * 1e3:.3f} ms per GOP, one part after the other")
+    undecided = [p.op for p in plan.placements if p.undecided]
+    if undecided:
+        out.print(f"undecided inside the bands of the constants: {', '.join(undecided)}", soft_wrap=True)
+    if plan.effect is not None:
+        ann = plan.effect
+        out.print(
+            f"in ANN mode on the chip: {', '.join(plan.artificial)}; with {ann.bits} bits the largest output is "
+            f"another one on {ann.changed} of {ann.samples} samples, and outputs change by up to {ann.largest:.1%}",
+            soft_wrap=True,
+        )
+    if plan.front:
+        out.print(_front_table(plan))
     if explain:
         out.print(_plan_table(plan))
 
@@ -136,6 +171,9 @@ def compile_(
     host: str = HOST,
     link: str = LINK,
     pins: list[str] | None = PINS,
+    goal: Goal = GOAL,
+    most_chips: int | None = MOST_CHIPS,
+    measure: str | None = MEASURE,
 ) -> None:
     """Partition, quantise and map a trained model; write a bundle.
 
@@ -151,36 +189,11 @@ def compile_(
         targets = _targets(chip, host, link)
         job = user_job(model, weights, shapes, calibration)
         if job is not None:
-            compile_user(job, *targets, to, pins=_pins(pins, ()), on_stage=stage)
+            compile_user(job, *targets, to, aim=_aim(pins, _usual(job), goal, most_chips, measure), on_stage=stage)
         else:
             loaded, views = _checkpoint(model, calibration)
-            compile_model(loaded, views, *targets, to, pins=_pins(pins, STM), on_stage=stage)
+            compile_model(loaded, views, *targets, to, aim=_aim(pins, STM, goal, most_chips, measure), on_stage=stage)
     out.print(f"bundle: {to}")
-
-
-@app.command()
-def inspect(bundle: Path = typer.Argument(help="Folder that `hybrid compile` wrote."), as_json: bool = JSON) -> None:
-    """Verify a bundle's checksums and show what it holds.
-
-    Example: [bold]hybrid inspect runs/bundle[/bold]
-    """
-    from hwsim.mapping import utilization
-    from hybrid.bundle import load_bundle
-
-    loaded = load_bundle(bundle)
-    if as_json:
-        print_json(loaded.manifest.model_dump(mode="json"))
-        return
-    manifest = loaded.manifest
-    out.print(f"model {manifest.model.name}, for {manifest.chip.title}; checksums are right")
-    out.print(f"exact on {manifest.parity.gops} GOP: {', '.join(manifest.parity.backends)} equal the reference")
-    table = Table("layer", "neurons", "shape", "cores")
-    for layer in loaded.network.layers:
-        cores = sum(core.layer == layer.name for core in loaded.mapping.cores)
-        table.add_row(layer.name, f"{layer.size:,}", "x".join(map(str, layer.shape)), str(cores))
-    out.print(table)
-    for name, (used, bound) in utilization(loaded.mapping).items():
-        out.print(f"  {name.replace('_', ' ')}: {used:,}{'' if bound is None else f' of {bound:,}'}")
 
 
 @app.command()
@@ -238,8 +251,36 @@ def _checkpoint(path: str, calibration: Path | None) -> tuple[Checkpoint, Views]
     return loaded, load_clip(calibration, loaded.model.config.input)
 
 
-def _pins(given: list[str] | None, usual: tuple[str, ...]) -> list[str]:
-    return list(usual) if given is None else [pin for pin in given if pin]
+def _usual(job: Job) -> tuple[str, ...]:
+    """Without --pin, the chip runs all of a network from a file, and what is cheaper there of any other model."""
+    from torch import nn
+
+    return () if isinstance(job.model, nn.Module) else ("*",)
+
+
+def _aim(
+    pins: list[str] | None,
+    usual: tuple[str, ...],
+    goal: Goal,
+    most_chips: int | None,
+    measure: str | None,
+    ann_mode: bool = False,
+) -> Aim:
+    from hybrid.partition import Aim
+
+    given = usual if pins is None else tuple(pin for pin in pins if pin)
+    return Aim(given, goal.value, most_chips, measure, ann_mode)
+
+
+def _front_table(plan: Plan) -> Table:
+    table = Table("µJ per GOP", "ms per GOP", "cores", "on the chip", title="plans that none beats in both")
+    for point in plan.front:
+        here, latency = "*" if point.on_chip == plan.on_chip else "", point.figures.latency_s or 0.0
+        table.add_row(
+            f"{point.figures.energy_j * 1e6:.2f}{here}", f"{latency * 1e3:.4f}", str(point.figures.cores),
+            ", ".join(point.on_chip) or "nothing",
+        )  # fmt: skip
+    return table
 
 
 def _plan_table(plan: Plan) -> Table:
@@ -249,7 +290,7 @@ def _plan_table(plan: Plan) -> Table:
         table.add_row(
             p.op,
             p.target,
-            p.violations[0] if p.violations else p.reason,
+            p.violations[0] if p.violations else f"{p.reason}, undecided" if p.undecided else p.reason,
             chip_j,
             f"{p.host_j.nominal * 1e6:.3f}",
         )

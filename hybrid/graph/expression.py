@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from hybrid.graph.synapses import Step
 from snn_export.network import NetworkError
@@ -39,13 +39,20 @@ class Sum:
 Expression: TypeAlias = Leaf | Apply | Sum
 
 
-def evaluate(expression: Expression, values: Sequence[Tensor]) -> Tensor:
-    """The input of the neurons for the values [B, ...] of the sources in one step."""
+def evaluate(expression: Expression, values: Sequence[Tensor], modules: Iterator[nn.Module]) -> Tensor:
+    """The input of the neurons in one step.
+
+    Args:
+        expression: what feeds them.
+        values: [B, ...] of each source.
+        modules: those of `steps_of`, in its order.
+    """
     if isinstance(expression, Leaf):
         return values[expression.source]
     if isinstance(expression, Sum):
-        return evaluate(expression.left, values) + evaluate(expression.right, values)
-    result: Tensor = expression.step.apply(evaluate(expression.below, values))
+        return evaluate(expression.left, values, modules) + evaluate(expression.right, values, modules)
+    module = next(modules)
+    result: Tensor = module(evaluate(expression.below, values, modules))
     return result
 
 

@@ -205,9 +205,11 @@ class Reader:
         if swapped is not None:
             axes = [swapped.get(axis % rank, axis % rank) for axis in (feed.batch, time)]
             return self.sequence(Slices(source_of(node), *axes))
-        module = self._module_of(node)
-        if type(module) is nn.Flatten and module.start_dim == 2 and time < 2 and module.end_dim in (-1, rank):
-            return Apply(flatten(), self.sequence(Slices(source_of(node), feed.batch, time)))
+        if _flattens_steps(node, self._module_of(node), feed.batch % rank, time):
+            before = source_of(node).meta["value"].dim()
+            return Apply(
+                flatten(), self.sequence(Slices(source_of(node), feed.batch, time if time < 2 else before - 1))
+            )
         return self._leaf(Slices(node, feed.batch % rank, time))
 
     def _family(self, nodes: tuple[fx.Node, ...]) -> Expression:
@@ -236,6 +238,19 @@ class Reader:
 
     def _leaf(self, feed: Feed) -> Leaf:
         return Leaf(self.feeds.setdefault(feed, len(self.feeds)))
+
+
+def _flattens_steps(node: fx.Node, module: nn.Module | None, batch: int, time: int) -> bool:
+    """Whether it puts the values of each step in a row, whatever it is written with."""
+    written = type(module) is nn.Flatten or node.target in ("reshape", "view", "flatten", torch.reshape, torch.flatten)
+    if not written or not node.all_input_nodes:
+        return False
+    before, after = source_of(node).meta["value"].shape, node.meta["value"].shape
+    if len(after) != 3 or len(before) < 3 or batch > 1:
+        return False
+    if time == len(after) - 1:
+        return bool(before[0] == after[0] and before[-1] == after[-1])
+    return bool(time < 2 and before[:2] == after[:2])
 
 
 def _same_operation(nodes: Sequence[fx.Node]) -> bool:

@@ -35,11 +35,15 @@ class Population:
     Attributes:
         layers: float layers whose sources are ops by name, or layers before them; the last one is the op's own.
             Empty where the contract cannot say it.
-        refusals: why it cannot, by `neuron`, `synapses` or `time`.
+        refusals: why it cannot, by `neuron` or `synapses`.
+        fixed: the layers compute with integers already.
+        late: the model has its results one step later than the layers give them.
     """
 
     layers: tuple[Layer, ...] = ()
     refusals: Mapping[str, str] = field(default_factory=dict)
+    fixed: bool = False
+    late: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,8 @@ def describe(
         if len(source.shape) not in (1, 3):
             what = f"values of shape {source.shape} reach it, and a chip takes (C, H, W) or (N,)"
             return Population(refusals={"synapses": what})
+    if kind.layer is not None:
+        return _integers(name, cell, kind, expression, sources)
     if kind.synapse is not None:
         expression = Apply(kind.synapse(cell), expression)
     try:
@@ -86,6 +92,20 @@ def describe(
         first = [_always(f"{name}.bias", connections[0], shape, shapes[connections[0].source])]
         connections.append(Connection(first[0].name, _constant_input(bias, shape)))
     return Population((*first, Layer(name, shape, tuple(connections), law.lif)))
+
+
+def _integers(name: str, cell: nn.Module, kind: Kind, expression: Expression, sources: Sequence[Source]) -> Population:
+    """The population of a cell that computes with integers, with its own synapses."""
+    try:
+        (chain,) = chains(expression, [Chain(s.name, s.shape, s.shape) for s in sources])
+        if chain.synapse is not None or (chain.gain != 1).any() or chain.bias.any():
+            return Population(refusals={"synapses": "other synapses stand in front of its own"})
+        layer = kind.layer(cell, name, chain.source, chain.shape) if kind.layer else None
+    except Refused as error:
+        return Population(refusals={"neuron": str(error)})
+    except (NetworkError, ValueError) as error:
+        return Population(refusals={"neuron": getattr(error, "what", str(error))})
+    return Population((layer,) if layer else (), fixed=True, late=kind.late(cell))
 
 
 def _always(name: str, beside: Connection, shape: Shape, source: Shape) -> Layer:

@@ -30,7 +30,15 @@ class Rolled(nn.Module):
     def forward(self, *sources: Tensor) -> Tensor:
         """Spikes or potentials [B, T, ...], or the last [B, ...], for sources [B, T, ...]."""
         self.kind.reset(self.cell)
-        currents = [evaluate(self.expression, [values[:, t] for values in sources]) for t in range(sources[0].shape[1])]
+        try:
+            return self._run(sources)
+        finally:
+            self.kind.reset(self.cell)
+
+    def _run(self, sources: tuple[Tensor, ...]) -> Tensor:
+        steps = range(sources[0].shape[1])
+        # by way of the attribute: an exporter knows a module by its path
+        currents = [evaluate(self.expression, [x[:, t] for x in sources], iter(self.synapses)) for t in steps]
         if self.kind.layout is not Layout.STEP:
             return self._whole(torch.stack(currents, 1))
         results, state = [], ()

@@ -12,12 +12,14 @@ import torch
 from torch import Tensor, fx, nn
 
 from hybrid.errors import HybridError
-from hybrid.graph.cells import Kind, Layout, kind_of
+from hybrid.graph.cells import Layout, kind_of
 from hybrid.graph.cost import macs_of
+from hybrid.graph.network import NetworkLayer, network_program
 from hybrid.graph.population import Population
 from hybrid.graph.roll import roll
 from hybrid.graph.rolled import Rolled
 from hybrid.graph.tracer import trace_program
+from snn_export.network import InputPort, SpikingNetwork
 
 TOLERANCE = 1e-5
 """Largest difference, against the largest value, between a model and its rolled program on the example."""
@@ -65,6 +67,7 @@ class ModelGraph:
         names: op name of every node of the program.
         populations: each spiking op in terms of the contract, or why it cannot be said.
         refused: why a spiking cell is no spiking op, by op name.
+        ports: of a network from a file, its ports by name.
     """
 
     module: fx.GraphModule
@@ -73,6 +76,7 @@ class ModelGraph:
     names: Mapping[fx.Node, str]
     populations: Mapping[str, Population] = field(default_factory=dict)
     refused: Mapping[str, str] = field(default_factory=dict)
+    ports: Mapping[str, InputPort] = field(default_factory=dict)
 
     def digraph(self) -> nx.DiGraph:
         """As a networkx graph; each node carries its `Op` under the key `op`."""
@@ -105,14 +109,32 @@ def trace(
         found = recorder.run(*example)
     if recorder.rolled:
         _check_same(type(model).__name__, output, found)
-    names = program.names
-    edges = tuple(
-        (names[source], names[node]) for node in program.module.graph.nodes for source in node.all_input_nodes
-    )
+    names, edges = program.names, _edges(program.module, program.names)
     ops = {op.name: op for op in recorder.ops}
     if feeds:
         ops |= {name: replace(ops[name], feeds=True) for name in _feeding(ops, edges)}
     return ModelGraph(program.module, ops, edges, names, program.populations, program.refused)
+
+
+def trace_network(network: SpikingNetwork, values: Mapping[str, Tensor]) -> ModelGraph:
+    """The graph of a network from a file, all of whose layers spike.
+
+    Args:
+        network: of either arithmetic.
+        values: of each port, [B, T, *shape], as it takes them.
+    """
+    module, names, populations = network_program(network)
+    inputs = [values[port.name] for port in network.inputs]
+    recorder = _Recorder(module, names, [0] * len(inputs), inputs[0].shape[0])
+    with torch.no_grad():
+        recorder.run(*inputs)
+    ops = {op.name: op for op in recorder.ops}
+    ports = {port.name: port for port in network.inputs}
+    return ModelGraph(module, ops, _edges(module, names), names, populations, ports=ports)
+
+
+def _edges(module: fx.GraphModule, names: Mapping[fx.Node, str]) -> tuple[tuple[str, str], ...]:
+    return tuple((names[source], names[node]) for node in module.graph.nodes for source in node.all_input_nodes)
 
 
 def _feeding(ops: Mapping[str, Op], edges: Sequence[tuple[str, str]]) -> set[str]:
@@ -153,7 +175,7 @@ class _Recorder(fx.Interpreter):
         self.ops: list[Op] = []
         self._names = names
         self._leaves = dict(module.named_modules())
-        self.rolled = any(isinstance(leaf, Rolled) for leaf in self._leaves.values())
+        self.rolled = any(isinstance(leaf, (Rolled, NetworkLayer)) for leaf in self._leaves.values())
 
     def run_node(self, n: fx.Node) -> Any:
         args, kwargs = self.fetch_args_kwargs_from_env(n)
@@ -171,20 +193,24 @@ class _Recorder(fx.Interpreter):
         return result
 
 
-def _cell(target: nn.Module | None) -> tuple[Kind | None, bool]:
-    """The kind of a spiking op, and whether its result is spikes of all steps."""
+def _emits(target: nn.Module | None) -> tuple[bool, bool] | None:
+    """Of a spiking op: whether it gives spikes, and whether it gives all steps. None for any other."""
     if isinstance(target, Rolled):
-        return target.kind, target.role == "spikes"
+        return target.role == "spikes", not target.last
+    if isinstance(target, NetworkLayer):
+        return target.emits_spikes, True
     kind = None if target is None else kind_of(target)
-    whole = kind is not None and kind.layout is Layout.BATCH_FIRST
-    return (kind, not getattr(target, "readout", False)) if whole else (None, False)
+    if kind is None or kind.layout is not Layout.BATCH_FIRST:
+        return None
+    emits = not getattr(target, "readout", False)
+    return emits, emits
 
 
 def _spiking(node: fx.Node, target: nn.Module | None, args: tuple[Any, ...], result: Any) -> dict[str, Any]:
-    kind, emits = _cell(target)
-    if kind is None:
+    found = _emits(target)
+    if found is None:
         return {}
-    by_step = emits or (isinstance(target, Rolled) and not target.last)
+    emits, by_step = found
     values = [x for x in args if isinstance(x, Tensor)]
     return {
         "neurons": math.prod(result.shape[2:] if by_step else result.shape[1:]),
@@ -204,6 +230,8 @@ def _kind(node: fx.Node, target: nn.Module | None) -> str:
         return {"placeholder": "input", "output": "output"}[node.op]
     if isinstance(target, Rolled):
         return target.kind.name
+    if isinstance(target, NetworkLayer):
+        return "LIF" if target.emits_spikes else "read-out"
     if target is not None:
         return type(target).__name__
     return node.target if isinstance(node.target, str) else getattr(node.target, "__name__", str(node.target))

@@ -6,11 +6,12 @@ hands; a decision that depends on the numbers themselves is refused, with file a
 
 from __future__ import annotations
 
+import dis
 import operator
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, cast
@@ -33,6 +34,8 @@ PLAIN_OF = {
     operator.itruediv: operator.truediv,
 }  # fmt: skip
 """What makes a new value instead of changing one."""
+AUGMENTED = {"add_": "add", "sub_": "sub", "mul_": "mul", "div_": "div"}
+"""What `x += y` and its like call on a tensor x; the name x then stands for the result."""
 ZEROS = (torch.zeros_like, torch.zeros, "new_zeros")
 """What gives 0 for every input."""
 WRAP = (
@@ -145,10 +148,15 @@ class Tracer(fx.Tracer):
         """A value of the program, computed at once."""
         if kind == "call_method" and target in NUMBERS:
             raise BadInputError(place(sys._getframe(1)), f"the model calls {target}() on a tensor", WRAP)
+        if kind == "call_method" and target in AUGMENTED and _is_augmented(sys._getframe(1)):
+            target = AUGMENTED[target]
         if kind == "call_method" and (target == "__setitem__" or re.fullmatch(r"[a-z]\w*[^_]_", target)):
             what = f"the model changes a tensor in place: {target}"
             raise BadInputError(place(sys._getframe(1)), what, "make a new one: torch.stack of a list, x = x + y")
         target = PLAIN_OF.get(target, target)
+        term = _beside_zero(args) if target in ("add", operator.add, torch.add) and not kwargs else None
+        if term is not None:
+            return term
         given = _unwrap(args), _unwrap(kwargs)
         module = self.root.get_submodule(str(target)) if kind == "call_module" else None
         before = None if module is None else self._goes_on(module, kind_of(module))
@@ -271,6 +279,27 @@ def place(frame: FrameType | None) -> str:
     while frame is not None and _foreign(frame.f_code.co_filename):
         frame = frame.f_back
     return "the model" if frame is None else f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+def _is_augmented(frame: FrameType | None) -> bool:
+    """Whether the innermost frame of the user's is at `x += y` or its like."""
+    while frame is not None and _foreign(frame.f_code.co_filename):
+        frame = frame.f_back
+    if frame is None:
+        return False
+    (now,) = (x for x in dis.get_instructions(frame.f_code) if x.offset == frame.f_lasti)
+    return now.opname.startswith("INPLACE_") or (now.opname == "BINARY_OP" and now.argrepr.endswith("="))
+
+
+def _beside_zero(args: Sequence[Any]) -> Traced | None:
+    """The other term of an addition to a constant 0 of its shape: a sum as it begins."""
+    if len(args) != 2:
+        return None
+    for zero, term in (args, args[::-1]):
+        plain = isinstance(zero, Tensor) and not isinstance(zero, nn.Parameter) and isinstance(term, Traced)
+        if plain and isinstance(term.value, Tensor) and zero.shape == term.value.shape and not bool(zero.any()):
+            return cast(Traced, term)
+    return None
 
 
 def _origin(trace: TracebackType | None) -> str:

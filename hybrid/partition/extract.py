@@ -50,10 +50,13 @@ def chip_layers(graph: ModelGraph, on_chip: Sequence[str]) -> tuple[FloatConvLIF
 
 
 def chip_network(graph: ModelGraph, on_chip: Sequence[str]) -> SpikingNetwork:
-    """The ops on the chip as a float network; its ports are the ops that feed them, and take real numbers.
+    """The ops on the chip as a network; its ports are the ops that feed them.
+
+    It is a float network whose ports take real numbers, or, of layers that compute with integers already, one of
+    integers whose ports take spikes.
 
     Raises:
-        IllegalPlanError: where the plan leaves the chip without work.
+        IllegalPlanError: where the plan leaves the chip without work, or mixes the two kinds of layers.
     """
     if not on_chip:
         legal = [name for name, op in graph.ops.items() if op.spiking and not graph.populations[name].refusals]
@@ -62,8 +65,25 @@ def chip_network(graph: ModelGraph, on_chip: Sequence[str]) -> SpikingNetwork:
     layers = [layer for name in on_chip for layer in graph.populations[name].layers]
     inside = {layer.name for layer in layers}
     fed = {c.source: c for layer in layers for c in layer.connections if c.source not in inside}
-    ports = [InputPort(name, graph.ops[name].shape[1:], REAL) for name in graph.ops if name in fed]
-    return SpikingNetwork(tuple(ports), tuple(layers), Arithmetic.FLOAT)
+    fixed = {name: graph.populations[name].fixed for name in on_chip}
+    if len(set(fixed.values())) > 1:
+        quantised = ", ".join(name for name, done in fixed.items() if done)
+        what = f"{quantised} are quantised already, and the other layers are not"
+        raise IllegalPlanError("plan", what, "pin layers of one kind to the chip")
+    bits, arithmetic = (1, Arithmetic.FIXED) if all(fixed.values()) else (REAL, Arithmetic.FLOAT)
+    ports = [
+        graph.ports.get(name) or InputPort(name, graph.ops[name].shape[1:], bits) for name in graph.ops if name in fed
+    ]
+    return SpikingNetwork(tuple(ports), tuple(layers), arithmetic)
+
+
+def delays(graph: ModelGraph, on_chip: Sequence[str]) -> dict[str, int]:
+    """Steps by which the model has the results of each op on the chip later than the chip gives them."""
+    found: dict[str, int] = {}
+    for name in on_chip:
+        before = [found[source] for source, consumer in graph.edges if consumer == name and source in found]
+        found[name] = max(before, default=0) + graph.populations[name].late
+    return found
 
 
 def host_module(graph: ModelGraph, on_chip: Collection[str]) -> tuple[nn.Module, tuple[str, ...]]:

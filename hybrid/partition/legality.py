@@ -23,7 +23,7 @@ def one_synapse(op: Op, graph: ModelGraph) -> str | None:
     return _refusal(op, graph, "synapses")
 
 
-def fed_by_the_video(op: Op, graph: ModelGraph) -> str | None:
+def fed_by_inputs_or_spikes(op: Op, graph: ModelGraph) -> str | None:
     """A spiking layer takes an input of the model, what the host computes from the inputs alone, or the spikes of
     layers that the chip can run. (Of our video model: a stream of the video, or such spikes.)"""
     for producer in (graph.ops[source] for source, consumer in graph.edges if consumer == op.name):
@@ -36,7 +36,7 @@ def fed_by_the_video(op: Op, graph: ModelGraph) -> str | None:
     return None
 
 
-RULES = (only_spiking_layers, neurons_of_the_contract, one_synapse, fed_by_the_video)
+RULES = (only_spiking_layers, neurons_of_the_contract, one_synapse, fed_by_inputs_or_spikes)
 
 
 def violations(op: Op, graph: ModelGraph) -> tuple[str, ...]:

@@ -2,20 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from hwsim.chip import Chip
 from hwsim.quantity import Range
-from hybrid.errors import IllegalPlanError
 from hybrid.graph import ModelGraph
+from hybrid.partition.artificial import Effect
 from hybrid.partition.cost import Costs, costs_of
-from hybrid.partition.cut import energy_of, minimum_cut
 from hybrid.partition.legality import violations
+from hybrid.partition.pins import pinned
+from hybrid.partition.problem import Figures, Problem, figures
+from hybrid.partition.solver import best, front
 from hybrid.platform import Host, Link
 
-EVERYTHING = "*"
-"""The pin for all that the chip can run."""
+Goal = Literal["energy", "latency", "pareto"]
+
+
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """What a plan shall be.
+
+    Attributes:
+        pins: what is fixed to a side; see `hybrid.partition.pins`.
+        goal: what to minimise; `pareto` gives the front, and of it the plan of the least energy times latency.
+        most_chips: chips that may be used; None for as many as it takes.
+        measure: a device on which to measure the time of every op, instead of the host profile's times.
+        artificial: let the chip take convolutions and linear layers too, if it has an ANN mode.
+    """
+
+    pins: tuple[str, ...] = ()
+    goal: Goal = "energy"
+    most_chips: int | None = None
+    measure: str | None = None
+    artificial: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +50,8 @@ class Placement:
         violations: why the chip cannot run it; empty where it can.
         chip_j: joules per GOP on the chip, None where it cannot run there.
         host_j: joules per GOP on the host.
+        undecided: the better side depends on where in their bands the constants lie.
+        artificial: on the chip it would run in ANN mode.
     """
 
     op: str
@@ -37,6 +60,8 @@ class Placement:
     violations: tuple[str, ...]
     chip_j: Range | None
     host_j: Range
+    undecided: bool
+    artificial: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +86,19 @@ class Crossing:
 
 
 @dataclass(frozen=True, slots=True)
+class Alternative:
+    """One plan of the front.
+
+    Attributes:
+        on_chip: ops on the chip, in execution order.
+        figures: what it costs.
+    """
+
+    on_chip: tuple[str, ...]
+    figures: Figures
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """A partition of the model.
 
@@ -68,29 +106,43 @@ class Plan:
         placements: one per op, in execution order.
         crossings: the values on the link.
         energy_j: predicted nominal joules per GOP of this plan (events and link; no static power).
-        baselines: the same for `all on the host`, `all legal on the chip` and `cheapest cut`.
+        latency_s: predicted nominal seconds per GOP, one part after the other; None where the host's are not known.
+        cores: of the chip that it takes.
+        baselines: joules of `all on the host`, `all legal on the chip` and `cheapest cut`.
+        front: the plans that none beats in both energy and latency, where they were asked for.
+        effect: what the bits of the chip's artificial neurons do to the output, where it has such in this plan.
     """
 
     placements: tuple[Placement, ...]
     crossings: tuple[Crossing, ...]
     energy_j: float
+    latency_s: float | None
+    cores: int
     baselines: dict[str, float]
+    front: tuple[Alternative, ...]
+    effect: Effect | None = None
 
     @property
     def on_chip(self) -> tuple[str, ...]:
-        """Names of the ops on the chip."""
-        return tuple(p.op for p in self.placements if p.target == "chip")
+        """Names of the spiking ops on the chip."""
+        return tuple(p.op for p in self.placements if p.target == "chip" and not p.artificial)
+
+    @property
+    def artificial(self) -> tuple[str, ...]:
+        """Names of the ops on the chip in ANN mode, the wiring in front of them included."""
+        return tuple(p.op for p in self.placements if p.target == "chip" and p.artificial)
 
     def coverage(self, graph: ModelGraph) -> str:
         """One line: how much of the model is on the chip, and what crosses."""
         work = {name: op for name, op in graph.ops.items() if op.kind not in ("input", "output")}
         macs = sum(op.macs for op in work.values())
-        share = sum(work[name].macs for name in self.on_chip) / max(macs, 1)
+        there = (*self.on_chip, *self.artificial)
+        share = sum(work[name].macs for name in there) / max(macs, 1)
         neurons = sum(work[name].neurons for name in self.on_chip)
         to_chip = sum(c.bytes for c in self.crossings if c.to == "chip")
         to_host = sum(c.bytes for c in self.crossings if c.to == "host")
         return (
-            f"{len(self.on_chip)} of {len(work)} ops on the chip: {neurons:,} neurons, {share:.0%} of the dense "
+            f"{len(there)} of {len(work)} ops on the chip: {neurons:,} neurons, {share:.0%} of the dense "
             f"multiply-accumulates; {len(self.crossings)} crossings, per GOP {to_chip / 1e3:.1f} kB in and "
             f"{to_host / 1e3:.1f} kB out"
         )
@@ -102,9 +154,10 @@ def make_plan(
     host: Host,
     link: Link,
     input_bits: dict[str, int],
-    pins: Collection[str] = (),
+    aim: Aim,
+    measured_s: Mapping[str, Range] | None = None,
 ) -> Plan:
-    """Choose by minimum cut on energy, with the ops under `pins` fixed to the chip.
+    """Choose where every op runs, exactly: by minimum cut where costs add up, else by CP-SAT.
 
     Args:
         graph: the traced model.
@@ -112,95 +165,113 @@ def make_plan(
         host: where everything may run.
         link: between the two.
         input_bits: bits of a value of each graded input.
-        pins: prefixes of op names to fix to the chip, such as `stm_motion`; `*` fixes all that it can run.
+        aim: what the plan shall be.
+        measured_s: seconds of each op on the host, where they were measured.
 
     Raises:
-        IllegalPlanError: for a pin that names no op, or an op that the chip cannot run.
+        IllegalPlanError: for a pin that cannot be carried out, or a goal that cannot be reached.
+        DoesNotFit: for a pin to the chip of an op that exceeds a core.
     """
-    broken = {name: violations(op, graph) for name, op in graph.ops.items()}
-    pinned = _pinned(graph, pins, broken)
-    costs = costs_of(graph, chip, host, link, input_bits)
-    ends = {name for name, op in graph.ops.items() if op.kind in ("input", "output")}
-    sources = {name for name, op in graph.ops.items() if op.kind == "input" or op.feeds}
-    on_chip = {name: energy for name, energy in costs.chip.items() if not broken[name]}
-    if EVERYTHING in pins:
-        pinned |= _stage(graph, set(on_chip), sources)
-    nominal = (_nominal(on_chip), _nominal(costs.host), _nominal(costs.transfer), graph.edges)
-    chosen = minimum_cut(*nominal, sources, pinned_to_chip=pinned)
-    everything = minimum_cut(*nominal, sources, pinned_to_chip=_stage(graph, set(on_chip), sources))
-    baselines = {
-        "all on the host": energy_of((), *nominal),
-        "all legal on the chip": energy_of(everything, *nominal),
-        "cheapest cut": energy_of(minimum_cut(*nominal, sources), *nominal),
+    costs = costs_of(graph, chip, host, link, input_bits, measured_s, aim.artificial)
+    unlawful = {name: () if name in costs.artificial else violations(op, graph) for name, op in graph.ops.items()}
+    broken = {
+        name: facts + ((costs.unfit[name].what,) if name in costs.unfit else ()) for name, facts in unlawful.items()
     }
+    ends = {name for name, op in graph.ops.items() if op.kind in ("input", "output")}
+    sources = frozenset(name for name, op in graph.ops.items() if op.kind == "input" or op.feeds)
+    lawful = {name for name in graph.populations if not unlawful[name]} | set(costs.artificial)
+    to_chip, to_host = pinned(graph, aim.pins, unlawful, lambda dropped: _stage(graph, lawful - set(dropped), sources))
+    for name in graph.ops:
+        if name in to_chip and name in costs.unfit:
+            raise costs.unfit[name]
+    legal = {name for name in (*costs.chip, *costs.artificial) if not broken[name]}
+    most = None if aim.most_chips is None else aim.most_chips * chip.mesh.cores
+    constraints = Problem(
+        _values(graph), sources, {}, None, dict.fromkeys(legal, 0.0), {}, {}, {}, {},
+        to_chip=to_chip, to_host=to_host, most_cores=most,
+    )  # fmt: skip
+    problem = costs.problem(constraints)
+    points = front(problem) if aim.goal == "pareto" else ()
+    chosen = min(points, key=_product)[0] if points else best(problem, _single(aim.goal))
+    free = replace(problem, to_chip=frozenset(), to_host=frozenset(), most_cores=None)
+    everything = best(replace(free, to_chip=frozenset(_stage(graph, legal, sources))), "energy")
+    baselines = {
+        "all on the host": figures(free, ()).energy_j,
+        "all legal on the chip": figures(free, everything).energy_j,
+        "cheapest cut": figures(free, best(free, "energy")).energy_j,
+    }
+    undecided = set() if aim.goal == "pareto" else _undecided(costs, constraints, _single(aim.goal))
     placements = tuple(
         Placement(
             op=name,
             target="chip" if name in chosen else "host",
-            reason=_reason(name, ends, pinned, broken),
+            reason=_reason(name, ends, to_chip | to_host, broken),
             violations=() if name in ends else broken[name],
-            chip_j=None if broken[name] else costs.chip.get(name),
-            host_j=costs.host[name],
+            chip_j=costs.on_chip(name).energy if name in legal else None,
+            host_j=costs.host_j[name],
+            undecided=name in undecided,
+            artificial=name in costs.artificial,
         )
         for name in graph.ops
     )
-    return Plan(placements, _crossings(graph, chosen, costs), energy_of(chosen, *nominal), baselines)
+    found = figures(problem, chosen)
+    order = {name: i for i, name in enumerate(graph.ops)}
+    alternatives = tuple(Alternative(tuple(sorted(x, key=order.__getitem__)), y) for x, y in points)
+    return Plan(
+        placements, _crossings(graph, chosen, costs), found.energy_j, found.latency_s, found.cores, baselines,
+        alternatives,
+    )  # fmt: skip
 
 
-def _reason(name: str, ends: set[str], pinned: set[str], broken: dict[str, tuple[str, ...]]) -> str:
+def _single(goal: Goal) -> Literal["energy", "latency"]:
+    return "latency" if goal == "latency" else "energy"
+
+
+def _product(point: tuple[frozenset[str], Figures]) -> float:
+    """Energy times latency: what one plan of the front is chosen by."""
+    return point[1].energy_j * (point[1].latency_s or 0.0)
+
+
+def _undecided(costs: Costs, constraints: Problem, goal: Literal["energy", "latency"]) -> set[str]:
+    """Ops whose better side flips between chip cheap and host dear, and chip dear and host cheap."""
+    favoured = best(costs.problem(constraints, "low", "high"), goal)
+    disfavoured = best(costs.problem(constraints, "high", "low"), goal)
+    return set(favoured ^ disfavoured)
+
+
+def _reason(name: str, ends: set[str], fixed: Collection[str], broken: Mapping[str, tuple[str, ...]]) -> str:
     if name in ends:
         return "input"
-    if name in pinned:
+    if name in fixed:
         return "pinned"
     return "illegal" if broken[name] else "cheaper"
 
 
-def _pinned(graph: ModelGraph, pins: Collection[str], broken: dict[str, tuple[str, ...]]) -> set[str]:
-    pinned: set[str] = set()
-    for pin in (pin for pin in pins if pin != EVERYTHING):
-        found = [name for name in graph.ops if name == pin or name.startswith(f"{pin}.")]
-        if not found:
-            raise IllegalPlanError(
-                f"pin {pin!r}", "no op of the model has this name", f"use one of {', '.join(_heads(graph))}"
-            )
-        for name in found:
-            if broken[name]:
-                raise IllegalPlanError(
-                    f"pin {pin!r}",
-                    f"the chip cannot run it: {broken[name][0]}",
-                    "pin spiking layers that it can run, or '*' for all of them",
-                )
-        pinned.update(found)
-    return pinned
+def _values(graph: ModelGraph) -> tuple[tuple[str, str], ...]:
+    """The edges that carry tensors; shapes and numbers are known before anything runs."""
+    return tuple((producer, consumer) for producer, consumer in graph.edges if graph.ops[producer].shape)
 
 
-def _heads(graph: ModelGraph) -> list[str]:
-    return sorted({name.split(".")[0] for name, op in graph.ops.items() if op.spiking})
-
-
-def _stage(graph: ModelGraph, legal: set[str], sources: set[str]) -> set[str]:
+def _stage(graph: ModelGraph, legal: set[str], sources: Collection[str]) -> set[str]:
     """The legal ops that can form one chip stage: everything that feeds them is legal too, or an input."""
     stage: set[str] = set()
     producers: dict[str, set[str]] = {name: set() for name in graph.ops}
-    for producer, consumer in graph.edges:
+    for producer, consumer in _values(graph):
         producers[consumer].add(producer)
     for name in graph.ops:
-        if name in legal and producers[name] <= stage | sources:
+        if name in legal and producers[name] <= stage | set(sources):
             stage.add(name)
     return stage
 
 
 def _crossings(graph: ModelGraph, on_chip: frozenset[str], costs: Costs) -> tuple[Crossing, ...]:
     found: dict[str, Crossing] = {}
-    for producer, consumer in graph.edges:
+    for producer, consumer in _values(graph):
         if (producer in on_chip) == (consumer in on_chip):
             continue
         op = graph.ops[producer]
         kind = "graded" if producer not in on_chip else "spikes" if op.emits_spikes else "potential"
+        kind = "activation" if producer in costs.artificial else kind
         to = "chip" if consumer in on_chip else "host"
-        found[producer] = Crossing(producer, to, kind, op.shape, costs.bytes[producer], costs.transfer[producer])
+        found[producer] = Crossing(producer, to, kind, op.shape, costs.bytes[producer], costs.transfer_j[producer])
     return tuple(found.values())
-
-
-def _nominal(energies: dict[str, Range]) -> dict[str, float]:
-    return {name: energy.nominal for name, energy in energies.items()}

@@ -19,8 +19,19 @@ else:
     import tomli as tomllib
 
 
+class HostTimes(BaseModel):
+    """How long a host takes, for planning; a run measures instead."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    time_mac: Quantity = Field(description="per multiply-accumulate")
+    time_weight_byte: Quantity = Field(description="per byte of weights fetched from memory")
+    time_op: Quantity = Field(description="per op, at least: the launch of a kernel")
+    power_busy: Quantity = Field(description="drawn while it computes, beside the energies of the profile")
+
+
 class Host(BaseModel):
-    """How the energy of the ANN part is accounted for; its time is measured, or modelled when planning."""
+    """How the energy of the ANN part is accounted for, and how long it takes where that is known."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -29,10 +40,25 @@ class Host(BaseModel):
     energy_mac: Quantity = Field(description="per multiply-accumulate")
     energy_accumulate: Quantity = Field(description="per accumulation without a product")
     energy_weight_byte: Quantity = Field(description="per byte of weights fetched from memory, once per batch")
+    times: HostTimes | None = Field(None, description="for planning; without them a latency needs a measurement")
 
     def energy(self, macs: int, weight_bytes: int) -> Range:
         """Joules of `macs` multiply-accumulates with `weight_bytes` of weights fetched once."""
-        return self.energy_mac.si * macs + self.energy_weight_byte.si * weight_bytes
+        events = self.energy_mac.si * macs + self.energy_weight_byte.si * weight_bytes
+        seconds, times = self.time(macs, weight_bytes), self.times
+        if seconds is None or times is None:
+            return events
+        power = times.power_busy.si
+        low, nominal, high = power.low * seconds.low, power.nominal * seconds.nominal, power.high * seconds.high
+        return events + Range(low, nominal, high)
+
+    def time(self, macs: int, weight_bytes: int) -> Range | None:
+        """Seconds of one op: the slower of arithmetic and memory, and no less than its launch; None if unknown."""
+        if self.times is None:
+            return None
+        arithmetic, memory = self.times.time_mac.si * macs, self.times.time_weight_byte.si * weight_bytes
+        parts = (arithmetic, memory, self.times.time_op.si)
+        return Range(max(x.low for x in parts), max(x.nominal for x in parts), max(x.high for x in parts))
 
 
 class Link(BaseModel):

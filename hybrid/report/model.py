@@ -111,6 +111,8 @@ class OpRow(_Record):
     violations: tuple[str, ...]
     chip_j: Band | None
     host_j: Band
+    undecided: bool = Field(False, description="the better side flips inside the bands of the constants")
+    artificial: bool = Field(False, description="on the chip it would run in ANN mode")
 
 
 class CrossingRow(_Record):
@@ -124,6 +126,30 @@ class CrossingRow(_Record):
     energy_j: Band
 
 
+class FrontFigures(_Record):
+    """What one plan costs per GOP."""
+
+    energy_j: float
+    latency_s: float | None
+    cores: int
+
+
+class FrontRow(_Record):
+    """One plan that no other beats in both energy and latency."""
+
+    on_chip: tuple[str, ...]
+    figures: FrontFigures
+
+
+class AnnModeEffect(_Record):
+    """What the chip's artificial neurons do to the output on the calibration inputs."""
+
+    bits: int
+    samples: int
+    changed: int = Field(description="samples whose largest output is another one")
+    largest: float = Field(description="largest difference of an output, against the largest output")
+
+
 class PlanSummary(_Record):
     """The partition."""
 
@@ -131,7 +157,11 @@ class PlanSummary(_Record):
     ops: tuple[OpRow, ...]
     crossings: tuple[CrossingRow, ...]
     predicted_j_per_gop: float = Field(description="events and link, without static power")
+    predicted_s_per_gop: float | None = Field(None, description="one part after the other; null where unknown")
+    cores: int = Field(0, description="of the chip, as planned")
     baselines_j_per_gop: dict[str, float]
+    front: tuple[FrontRow, ...] = Field((), description="plans that none beats in both, where asked for")
+    effect: AnnModeEffect | None = None
 
 
 class CoreRow(_Record):

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from hybrid.errors import BadInputError
 from hybrid.user.model import UserModel
-from snn_export.network import InputPort, IntArray, Recording, SpikingNetwork
+from snn_export.network import REAL, InputPort, IntArray, Recording, SpikingNetwork
 from snn_export.quantize import to_integers
 
 
@@ -27,7 +27,7 @@ def port_values(
         with torch.no_grad():
             given = feed(*(inputs[name] for name in model.feed_inputs))
         values |= dict(zip(model.fed, given if isinstance(given, tuple) else (given,), strict=True))
-    return {port.name: _integers(port, values[port.name]) for port in network.inputs}
+    return {port.name: port_array(port, values[port.name]) for port in network.inputs}
 
 
 def as_result(network: SpikingNetwork, recording: Recording, name: str, shape: tuple[int, ...], delay: int) -> Tensor:
@@ -53,8 +53,15 @@ def as_result(network: SpikingNetwork, recording: Recording, name: str, shape: t
     return torch.from_numpy(given.reshape(gops, *shape).astype(np.float32))
 
 
-def _integers(port: InputPort, values: Tensor) -> IntArray:
+def port_array(port: InputPort, values: Tensor) -> IntArray:
+    """The values of a port, as it takes them: spikes, integers at its scale, or real numbers.
+
+    Raises:
+        BadInputError: where it takes spikes and is given other values.
+    """
     array = values.detach().cpu().numpy()
+    if port.bits == REAL:
+        return np.asarray(array, np.float64)
     if port.bits > 1:
         return to_integers(port, array.astype(np.float64))
     if not np.isin(array, (0, 1)).all():

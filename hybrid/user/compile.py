@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,15 @@ from hwsim.mapping import map_network
 from hybrid.bundle import write_bundle
 from hybrid.compile import PACKAGES, check_parity, plan_record
 from hybrid.errors import HybridError, VerificationError
-from hybrid.graph import ModelGraph, trace
-from hybrid.partition import Plan, make_plan
-from hybrid.partition.extract import chip_network, feed_module, host_module
+from hybrid.graph import ModelGraph, trace, trace_network
+from hybrid.graph.tracer import forget
+from hybrid.partition import Aim, Plan, make_plan
+from hybrid.partition.artificial import effect
+from hybrid.partition.extract import chip_network, delays, feed_module, host_module
+from hybrid.partition.measure import measure_ops
 from hybrid.platform import Host, Link
 from hybrid.runtime.simulate import CALIBRATED_BITS, to_integer_network
-from hybrid.user.boundary import as_result
+from hybrid.user.boundary import as_result, port_array
 from hybrid.user.inputs import ModelInput, together
 from hybrid.user.model import UserModel
 from snn_export import reference
@@ -42,20 +46,20 @@ class Job:
 
     Attributes:
         name: what it was made from.
-        model: in evaluation mode.
+        model: in evaluation mode; or a network from a file.
         inputs: of its forward.
         values: calibration inputs by name.
         notes: where the weights and the values come from.
     """
 
     name: str
-    model: nn.Module
+    model: nn.Module | SpikingNetwork
     inputs: tuple[ModelInput, ...]
     values: Mapping[str, Tensor]
     notes: Mapping[str, str]
 
 
-def plan_user(job: Job, chip: Chip, host: Host, link: Link, pins: Collection[str]) -> tuple[ModelGraph, Plan]:
+def plan_user(job: Job, chip: Chip, host: Host, link: Link, aim: Aim) -> tuple[ModelGraph, Plan]:
     """Trace the model on its calibration inputs and partition it.
 
     Raises:
@@ -65,10 +69,17 @@ def plan_user(job: Job, chip: Chip, host: Host, link: Link, pins: Collection[str
     given = together(
         job.values, job.inputs, max(EXAMPLES, job.values[job.inputs[0].name].shape[job.inputs[0].batch_axis])
     )
-    axes = [x.batch_axis for x in job.inputs]
-    graph = trace(job.model, tuple(given[x.name] for x in job.inputs), batch_axes=axes, feeds=True)
+    if isinstance(job.model, SpikingNetwork):
+        graph = trace_network(job.model, given)
+    else:
+        axes = [x.batch_axis for x in job.inputs]
+        graph = trace(job.model, tuple(given[x.name] for x in job.inputs), batch_axes=axes, feeds=True)
     bits = {name: CALIBRATED_BITS for name, op in graph.ops.items() if op.kind == "input" or op.feeds}
-    return graph, make_plan(graph, chip, host, link, bits, pins)
+    inputs = [given[x.name] for x in job.inputs]
+    batch = inputs[0].shape[job.inputs[0].batch_axis]
+    measured = measure_ops(graph, inputs, aim.measure, batch) if aim.measure else None
+    plan = make_plan(graph, chip, host, link, bits, aim, measured)
+    return graph, replace(plan, effect=effect(graph, plan.artificial, inputs, chip))
 
 
 def compile_user(
@@ -78,7 +89,7 @@ def compile_user(
     link: Link,
     out: Path,
     *,
-    pins: Collection[str],
+    aim: Aim,
     on_stage: Callable[[str], None] = lambda stage: None,
 ) -> None:
     """Compile a user's model and write the bundle `out`.
@@ -90,7 +101,7 @@ def compile_user(
         VerificationError: where the simulator and the reference differ, or the float network and the model.
     """
     on_stage("trace")
-    graph, plan = plan_user(job, chip, host, link, pins)
+    graph, plan = plan_user(job, chip, host, link, aim)
     on_stage("partition")
     float_network = chip_network(graph, plan.on_chip)
     module, host_inputs = host_module(graph, plan.on_chip)
@@ -98,7 +109,7 @@ def compile_user(
     feed, feed_inputs = feed_module(graph, fed) if fed else (None, ())
     on_stage("quantise")
     known = _run(graph, job)
-    ports = {port.name: known[port.name].numpy().astype(np.float64) for port in float_network.inputs}
+    ports = {port.name: port_array(port, known[port.name]) for port in float_network.inputs}
     network, integers, notes = to_integer_network(float_network, ports)
     on_stage("map")
     mapping = map_network(network, chip)
@@ -111,11 +122,12 @@ def compile_user(
     on_stage("verify")
     parity = check_parity(network, integers)
     crossing = tuple(name for name in host_inputs if name in plan.on_chip)
-    flipped = _flipped(graph, float_network, ports, known, crossing)
+    late = {name: steps for name, steps in delays(graph, plan.on_chip).items() if name in crossing and steps}
+    flipped = _flipped(graph, float_network, ports, known, {name: late.get(name, 0) for name in crossing})
     on_stage("write")
     described = UserModel(
         name=job.name, inputs=job.inputs, fed=fed, feed_inputs=feed_inputs, outputs=_outputs(graph),
-        shapes={name: graph.ops[name].shape for name in crossing}, delays={}, flipped=flipped,
+        shapes={name: graph.ops[name].shape for name in crossing}, delays=late, flipped=flipped,
     )  # fmt: skip
     placed = {placement.op: placement.target for placement in plan.placements}
     manifest = {
@@ -155,6 +167,11 @@ def _run(graph: ModelGraph, job: Job) -> dict[str, Tensor]:
 def _export(
     module: nn.Module, names: Sequence[str], examples: Mapping[str, Tensor], axes: Mapping[str, int]
 ) -> Program:
+    forget(module)
+    # two populations may share a cell, and an exporter takes no module twice
+    module = copy.deepcopy(module)
+    for name, child in module.named_children():
+        setattr(module, name, copy.deepcopy(child))
     try:
         with torch.no_grad():
             return export_program(
@@ -173,14 +190,14 @@ def _flipped(
     network: SpikingNetwork,
     ports: Mapping[str, Any],
     known: Mapping[str, Tensor],
-    crossing: Sequence[str],
+    crossing: Mapping[str, int],
 ) -> float:
     """How much of what the chip gives differs between the model and its float network, on the first sample."""
     found = reference.run(network, {name: values[:1] for name, values in ports.items()})
     worst = 0.0
-    for name in crossing:
+    for name, late in crossing.items():
         wanted = known[name][:1].numpy()
-        given = as_result(network, found, name, graph.ops[name].shape, 0).numpy()
+        given = as_result(network, found, name, graph.ops[name].shape, late).numpy()
         tolerance = 0.5 if graph.ops[name].emits_spikes else 1e-4 * max(float(np.abs(wanted).max()), 1e-6)
         worst = max(worst, float((np.abs(given - wanted) > tolerance).mean()))
     if worst > FLIPPED_LIMIT:

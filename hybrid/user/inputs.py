@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from hybrid.errors import BadInputError
 from hybrid.runtime.arrays import read_arrays
+from snn_export.network import SpikingNetwork
 
 RANDOM_RATE = 0.1
 """How likely each value of a random input is 1."""
@@ -47,6 +48,22 @@ def declared_inputs(model: nn.Module, shapes: Sequence[str]) -> tuple[ModelInput
         what = f"{len(shapes)} shapes were given, and forward takes {', '.join(required) or 'nothing'}"
         raise BadInputError("--input-shape", what, f"give it once for each; {FORM}")
     return tuple(_parse(name, shape) for name, shape in zip(required, shapes, strict=True))
+
+
+def network_inputs(network: SpikingNetwork, shapes: Sequence[str]) -> tuple[ModelInput, ...]:
+    """The inputs of a network from a file, [B, T, *shape] each; `--input-shape` says how many steps.
+
+    Raises:
+        BadInputError: for a shape that is not steps and the port's own shape.
+    """
+    wanted = " and ".join(f"STEPS,{','.join(map(str, port.shape))}" for port in network.inputs)
+    if len(shapes) != len(network.inputs):
+        raise BadInputError("--input-shape", f"{len(shapes)} shapes were given", f"give {wanted}")
+    found = tuple(_parse(port.name, shape) for port, shape in zip(network.inputs, shapes, strict=True))
+    for port, declared in zip(network.inputs, found, strict=True):
+        if declared.shape[1:] != port.shape or declared.batch_axis:
+            raise BadInputError("--input-shape", f"{list(declared.shape)} is not what the file says", f"give {wanted}")
+    return found
 
 
 def example(inputs: Sequence[ModelInput], path: Path | None, seed: int = 0) -> dict[str, Tensor]:

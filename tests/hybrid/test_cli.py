@@ -36,6 +36,7 @@ def test_help_lists_every_command_and_each_has_an_example(hybrid):
     assert code == 0
     commands = (
         "demo", "ingest", "transcode", "train", "evaluate", "synthesize", "figures", "partition", "compile", "inspect",
+        "verify", "diff",
         "run", "chips", "simulate",
     )  # fmt: skip
     for command in commands:
@@ -58,8 +59,14 @@ def test_compile_inspect_partition_and_run_in_a_row(hybrid, tmp_path, demo_clips
     assert code == 0
     assert "checksums are right" in out
     assert "stm_residual.2" in out
+    assert "weights of 8 bits; inputs: motion 8 bits" in out
     code, out, _ = hybrid("inspect", made, "--json")
-    assert json.loads(out)["chip"]["name"] == "loihi1"
+    found = json.loads(out)
+    assert found["chip"]["name"] == "loihi1"
+    assert found["bytes"] == sum((made / name).stat().st_size for name in found["files"])
+    assert sum(layer["cores"] for layer in found["layers"]) == found["mapping"]["utilisation"]["cores"]["used"]
+    assert found["parity"]["backends"] == ["hwsim"]
+    assert set(found["replay"]["layers"]) == {layer["name"] for layer in found["layers"]}
     code, out, _ = hybrid("run", made, demo_clips[1], "--out", report, "--check", "reference", "--json")
     assert code == 0
     result = json.loads(out)

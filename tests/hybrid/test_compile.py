@@ -10,6 +10,7 @@ from hwsim.mapping import DoesNotFit
 from hybrid.compile import recording_hash
 from hybrid.errors import IllegalPlanError
 from hybrid.model.inputs import chip_values, input_ports, to_tensors
+from hybrid.partition import Aim
 from hybrid.partition.extract import chip_layers
 from hybrid.runtime.boundary import host_values
 from snn_export import reference
@@ -72,7 +73,7 @@ def test_a_network_that_does_not_fit_leaves_no_bundle(checkpoint, clip_views, tm
             load_host("horowitz45"),
             load_link("pcie4"),
             tmp_path / "b",
-            pins=("stm_motion",),
+            aim=Aim(("stm_motion",)),
         )
     assert error.value.layer.startswith("stm_motion")
     assert error.value.gap == error.value.demand - error.value.bound > 0

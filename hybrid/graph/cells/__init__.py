@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from torch import nn
 
-from hybrid.graph.cells import norse, own, snntorch
+from hybrid.graph.cells import norse, own, slayer, snntorch
 from hybrid.graph.cells.kind import Kind, Law, Layout, Refused, Role
 
-KINDS = norse.KINDS | snntorch.KINDS | own.KINDS
+KINDS = norse.KINDS | snntorch.KINDS | slayer.KINDS | own.KINDS
 
 
 def kind_of(module: nn.Module) -> Kind | None:

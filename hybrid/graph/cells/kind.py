@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from hybrid.graph.synapses import Step
-from snn_export.network import LIF, IntArray, NetworkError
+from snn_export.network import LIF, IntArray, Layer, NetworkError
 from snn_export.nir.graph import Node
 from snn_export.nir.neurons import per_channel
 
@@ -64,12 +64,17 @@ class Kind:
         reset: sets the state that a cell keeps to zero.
         hidden: the state that a cell keeps in itself between calls, or None.
         synapse: the synapses inside the cell, where it has its own.
+        layer: for a cell, the name of its layer, and name and shape of its source, the layer of integers that it
+            computes with; for a cell that is quantised already, in place of a law.
+        late: whether a cell hands its results on one step late.
     """
 
     name: str
     layout: Layout
     emits: Role
     law: Callable[[Any, tuple[int, ...], Role], Law]
+    layer: Callable[[Any, str, str, tuple[int, ...]], Layer] | None = None
+    late: Callable[[Any], bool] = lambda cell: False
     potential: int | None = None
     reset: Callable[[Any], None] = lambda cell: None
     hidden: Callable[[Any], Any] = lambda cell: None

@@ -17,16 +17,16 @@ from snn_export.network import LIF, Reset
 
 RESETS = {"reset_value": Reset.ZERO, "reset_subtract": Reset.SOFT}
 LOOPS = "its recurrent weights close a loop, and a network here has none"
-ADAPTIVE = "its law has more state than a potential and a current (adaptation, refractory time, conductances)"
+ADAPTIVE = "its law has more than a leak, a current and a reset (adaptation, refractory time, conductances)"
 
 
 def lif(cell: Any, shape: tuple[int, ...], role: Role) -> Law:
-    """LIFCell, LIF: a leaky neuron with a synaptic current."""
+    """Exactly, with its synaptic current, where `v_reset` is `v_leak` and its potential is not used."""
     return _spiking(cell, shape, role, Reset.ZERO, _current(cell, shape))
 
 
 def box(cell: Any, shape: tuple[int, ...], role: Role) -> Law:
-    """LIFBoxCell: a leaky neuron without a synaptic current."""
+    """Exactly, with `reset_value` where `v_reset` is `v_leak`, or `reset_subtract` where `v_leak` is 0."""
     name = getattr(cell.p.reset_method, "__name__", "?")
     if name not in RESETS:
         raise Refused(f"its reset {name!r} is none of {', '.join(RESETS)}")
@@ -34,7 +34,7 @@ def box(cell: Any, shape: tuple[int, ...], role: Role) -> Law:
 
 
 def integrator(cell: Any, shape: tuple[int, ...], role: Role) -> Law:
-    """LICell, LI, LIBoxCell: a leaky integrator, read out."""
+    """Exactly, as a read-out, where `v_leak` is 0."""
     ukeep = _current(cell, shape) if hasattr(cell.p, "tau_syn_inv") else 0.0
     if constant(cell, "v_leak", cell.p.v_leak, shape).any():
         raise Refused("its v_leak is not 0, where a read-out of the contract begins")
@@ -69,6 +69,7 @@ def _no(reason: str) -> Any:
     def law(cell: Any, shape: tuple[int, ...], role: Role) -> Law:
         raise Refused(reason)
 
+    law.__doc__ = f"Not on a chip: {reason}."
     return law
 
 

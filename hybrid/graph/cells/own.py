@@ -11,7 +11,7 @@ from snn_export.network import LIF, Reset
 
 
 def conv_lif(cell: ConvLIF, shape: tuple[int, ...], role: Role) -> Law:
-    """One leak and one threshold a layer; the factor ``1 - keep`` is the gain."""
+    """Exactly, with its convolution; the factor `1 - keep` goes into the weights."""
     keep = float(cell.keep)
     vth = np.array([float(cell.threshold)])
     neuron = LIF(np.array([keep]), vth, Reset(cell.reset), cell.readout, bias=np.zeros(1))

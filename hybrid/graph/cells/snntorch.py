@@ -22,12 +22,12 @@ SUBTRACTS = (
 
 
 def leaky(cell: Any, shape: tuple[int, ...], role: Role) -> Law:
-    """Leaky: no synaptic current."""
+    """Exactly, with reset "zero" or "none", or "subtract" where beta is 1; its potential with reset "none"."""
     return _law(cell, shape, role, 0.0)
 
 
 def synaptic(cell: Any, shape: tuple[int, ...], role: Role) -> Law:
-    """Synaptic: a current that keeps the share alpha a step."""
+    """Exactly, with reset "zero" and reset_delay=False, "none", or "subtract" where beta is 1; as Leaky."""
     alpha = constant(cell, "alpha", cell.alpha.clamp(0, 1), shape)
     if alpha.size > 1:
         raise Refused("its alpha differs between channels")
@@ -80,6 +80,7 @@ def _forget(cell: Any) -> None:
     for name in ("mem", "syn"):
         if hasattr(cell, name):
             setattr(cell, name, torch.zeros(0))
+    vars(cell).pop("reset", None)  # what the last call left behind
 
 
 KINDS = {

@@ -126,7 +126,7 @@ REFUSED = {
     "a step, and the contract takes 0 to 1": (norse.LIFCell(norse.LIFParameters(tau_mem_inv=t(2000.0))), 1, 0),
     "its v_leak is not 0": (norse.LICell(norse.LIParameters(v_leak=t(0.5))), 1, 0),
     "recurrent weights close a loop": (norse.LIFRecurrentCell(5, 5), 1, 0),
-    "more state than a potential and a current": (norse.LIFRefracCell(), 1, 0),
+    "more than a leak, a current and a reset": (norse.LIFRefracCell(), 1, 0),
 }  # fmt: skip
 
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from hybrid.errors import BadInputError
 from hybrid.graph import trace
 from hybrid.graph.by_step import StepByStep, takes_steps
 from hybrid.partition.extract import chip_network
@@ -124,11 +125,31 @@ class Kept(nn.Module):
         return torch.stack([self.lif(self.conv(x[:, t])) for t in range(x.shape[1])], 1)
 
 
+class Augmented(Base):
+    """Counts spikes from a tensor of zeros."""
+
+    def forward(self, x):
+        s, count = None, torch.zeros(x.shape[0], 4, 4, 4)
+        for t in range(x.shape[1]):
+            z, s = self.lif(self.conv(x[:, t]), s)
+            count += z
+        return count
+
+
+class InPlace(Augmented):
+    def forward(self, x):
+        s, count = None, torch.zeros(x.shape[0], 4, 4, 4)
+        for t in range(x.shape[1]):
+            z, s = self.lif(self.conv(x[:, t]), s)
+            count.add_(z)
+        return count
+
+
 FORMS = {
     form.__name__: (form, count, ports)
     for form, count, ports in (
         (Unbound, 2, {"x"}), (TimeFirst, 2, {"x"}), (LayerByLayer, 2, {"x"}), (Residual, 2, {"stem_1.steps"}),
-        (Image, 1, {"getitem.held"}), (Sequences, 2, None), (Kept, 1, {"x"}),
+        (Image, 1, {"getitem.held"}), (Sequences, 2, None), (Kept, 1, {"x"}), (Augmented, 1, {"x"}),
     )
 }  # fmt: skip
 
@@ -229,3 +250,10 @@ def test_a_model_of_one_step_becomes_one_of_sequences():
             out, state = net(frames()[:, t] * 50, state)
             results.append(out)
         assert torch.allclose(graph.module(frames() * 50), torch.stack(results, 1), atol=1e-6)
+
+
+def test_a_tensor_that_is_changed_in_place_is_refused_with_file_and_line():
+    with pytest.raises(BadInputError) as error:
+        trace(InPlace().eval(), (frames(),))
+    assert error.value.where.startswith(f"{__file__}:")
+    assert "in place: add_" in error.value.what

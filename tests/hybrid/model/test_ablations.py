@@ -16,6 +16,7 @@ from hybrid.model import HybridModel, load_config
 from hybrid.model.ablations import ABLATIONS
 from hybrid.model.checkpoint import Checkpoint
 from hybrid.model.inputs import INPUT_NAMES, chip_values, input_ports
+from hybrid.partition import Aim
 from hybrid.partition.extract import chip_layers, example_inputs, host_module
 from hybrid.platform import load_host, load_link
 from hybrid.training.initialise import scale_to_firing_rate
@@ -82,7 +83,9 @@ def test_a_variant_is_partitioned_and_both_parts_are_exported(row):
     pins = [f"stm_{x}" for x in ("motion", "residual", "common") if hasattr(model, f"stm_{x}")]
     pins = [] if row in NOTHING_SPIKES | FED_BY_THE_HOST else pins
     checkpoint = Checkpoint(model, {}, "")
-    graph, plan = plan_model(checkpoint, views, load("loihi2"), load_host("horowitz45"), load_link("pcie4"), pins)
+    graph, plan = plan_model(
+        checkpoint, views, load("loihi2"), load_host("horowitz45"), load_link("pcie4"), Aim(tuple(pins))
+    )
     module, names = host_module(graph, plan.on_chip)
     own = dict(zip(INPUT_NAMES, inputs(model), strict=True))
     export_program(module, example_inputs(graph, names, own))

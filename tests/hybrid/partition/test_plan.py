@@ -9,8 +9,9 @@ import torch
 from hwsim.chip import load
 from hybrid.errors import IllegalPlanError
 from hybrid.model.inputs import INPUT_NAMES, input_ports, to_tensors
-from hybrid.partition import make_plan
+from hybrid.partition import Aim, make_plan
 from hybrid.partition.extract import chip_layers, host_module
+from hybrid.partition.measure import measure_ops
 from hybrid.platform import load_host, load_link
 
 BITS = {"motion": 8, "residual": 7}
@@ -18,9 +19,10 @@ BITS = {"motion": 8, "residual": 7}
 
 @pytest.fixture(scope="module")
 def plan_for(traced):
-    return lambda pins=(), chip="loihi2": make_plan(
-        traced, load(chip), load_host("horowitz45"), load_link("pcie4"), BITS, pins
-    )
+    def plan(pins=(), chip="loihi2", host="horowitz45", link="pcie4", **options):
+        return make_plan(traced, load(chip), load_host(host), load_link(link), BITS, Aim(tuple(pins), **options))
+
+    return plan
 
 
 def test_every_op_is_placed_once_with_a_reason(traced, plan_for):
@@ -90,3 +92,71 @@ def test_a_plan_without_chip_work_is_refused(traced):
 
 def test_ports_match_the_planner_s_bits(tiny):
     assert {port.name: port.bits for port in input_ports(tiny.config.input)} == BITS
+
+
+def test_an_op_is_pinned_to_the_host_by_any_of_its_names(plan_for):
+    for target in ("host", "gpu", "cpu"):
+        plan = plan_for(["*", f"stm_residual={target}"])
+        assert plan.on_chip == ("stm_motion.0", "stm_motion.1", "stm_motion.2")
+
+
+@pytest.mark.parametrize(
+    ("pins", "what"),
+    [
+        (["stm_motion=moon"], "no target 'moon'"),
+        (["stm_motion", "stm_motion.1=gpu"], "pinned to the chip and to the host"),
+        (["stm_motion.1", "stm_motion.0=gpu"], "which feeds it"),
+        (["head=chip"], "no spiking layer"),
+    ],
+)
+def test_pins_that_contradict_are_refused(plan_for, pins, what):
+    with pytest.raises(IllegalPlanError, match=what):
+        plan_for(pins)
+
+
+def test_latency_needs_the_hosts_times_and_then_is_never_longer_than_the_cheapest_plans(plan_for):
+    with pytest.raises(IllegalPlanError, match="times are not known"):
+        plan_for(goal="latency")
+    quick, cheap = plan_for(host="h100", goal="latency"), plan_for(host="h100")
+    assert quick.latency_s <= cheap.latency_s
+    assert quick.energy_j >= cheap.energy_j
+
+
+def test_the_front_goes_from_least_energy_to_least_latency_and_the_plan_is_one_of_it(plan_for):
+    plan = plan_for(host="orin64", link="onboard", goal="pareto")
+    energies, latencies = zip(*((x.figures.energy_j, x.figures.latency_s) for x in plan.front), strict=True)
+    assert list(energies) == sorted(energies)
+    assert list(latencies) == sorted(latencies, reverse=True)
+    assert plan.on_chip in [x.on_chip for x in plan.front]
+    assert energies[0] == pytest.approx(plan_for(host="orin64", link="onboard").energy_j)
+    assert latencies[-1] == pytest.approx(plan_for(host="orin64", link="onboard", goal="latency").latency_s)
+
+
+def test_fewer_chips_than_the_pins_take_are_refused(plan_for):
+    pins = ["stm_motion", "stm_residual"]
+    assert plan_for(pins, chip="tianjic").cores > 156
+    with pytest.raises(IllegalPlanError, match="cores, and 156 are allowed"):
+        plan_for(pins, chip="tianjic", most_chips=1)
+
+
+def test_the_planned_cores_are_those_that_the_mapper_takes(plan_for, bundle):
+    assert plan_for(["stm_motion", "stm_residual"]).cores == len(bundle.mapping.cores)
+
+
+def test_ops_that_flip_inside_the_bands_are_undecided_and_others_are_not(plan_for):
+    # at 1.5 to 4.6 pJ per MAC against 12 to 36 pJ per synaptic operation, the STM may pay or not
+    plan = plan_for(chip="loihi2")
+    undecided = {p.op for p in plan.placements if p.undecided}
+    assert undecided <= {p.op for p in plan.placements if not p.violations}
+    assert not {p.op for p in plan_for(["stm_motion", "stm_residual"]).placements if p.undecided}
+
+
+def test_times_measured_here_replace_those_of_the_profile(traced, tiny, clip_views):
+    inputs = to_tensors(clip_views, tiny.config.input)
+    measured = measure_ops(traced, inputs, "cpu", len(inputs[0]))
+    assert set(measured) == set(traced.ops)
+    assert all(0 <= x.low <= x.nominal <= x.high for x in measured.values())
+    plan = make_plan(
+        traced, load("loihi2"), load_host("horowitz45"), load_link("pcie4"), BITS, Aim(goal="latency"), measured
+    )
+    assert plan.latency_s <= sum(x.nominal for x in measured.values()) * (1 + 1e-9)

@@ -67,7 +67,7 @@ def test_each_mistake_gives_one_clear_message_and_its_exit_code(folder, hybrid, 
     for arguments, exit_code, what, fix in (
         (("usermodels:Deciding", *small), 2, "usermodels.py:8", "torch.where"),
         (("usermodels:Writing", *small), 2, "usermodels.py:26", "torch"),
-        (("usermodels:Adaptive", *small, "--pin", "cell"), 3, "more state than a potential", "pin"),
+        (("usermodels:Adaptive", *small, "--pin", "cell"), 3, "more than a leak", "pin"),
         (("usermodels:failing", *small), 2, "no licence for this model", "factory"),
         (("usermodels:number", *small), 2, "no torch module", "return"),
         (("usermodels:absent", *small), 2, "no such function", "FACTORY"),
