@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise, product
@@ -60,14 +59,14 @@ class _Share:
         last: one past the last.
         ops: the events of each connection that reach these rows.
         classes: for counting; None where nobody counts.
-        free: sums that no thread uses at the moment, by number of steps.
+        free: sums that no thread uses at the moment.
     """
 
     first: int
     last: int
     ops: tuple[EventOp, ...]
     classes: Classes | None
-    free: defaultdict[int, list[Block]] = field(default_factory=lambda: defaultdict(list))
+    free: list[Block] = field(default_factory=list)
 
 
 class Population:
@@ -117,8 +116,7 @@ class Population:
 
         def work(item: tuple[int, _Share]) -> tuple[int, IntArray | None, IntArray | None, int, int]:
             g, share = item
-            free, rows = share.free[steps], (share.first, share.last)
-            block = free.pop() if free else self._lattice.block(rows, steps, self._kind, self.counts_active)
+            block = self._block(share, steps)
             for connection, op, sums in zip(self.layer.connections, share.ops, whole, strict=True):
                 if sums is None:
                     op.add(maps[connection.source][g], block)
@@ -127,7 +125,7 @@ class Population:
             tally = self._tally(share, steps)
             own = State(state[0][g], state[1][g], maps[self.layer.name][g], trace[g], clears)
             clipped, wrapped = self._neurons(block, own, tally)
-            free.append(block)
+            share.free.append(block)
             counted = [share.classes.atoms(x) if share.classes and x.size else None for x in tally[:2]]
             return g, counted[0], counted[1], clipped, wrapped
 
@@ -152,6 +150,17 @@ class Population:
         connections, rows = self.layer.connections, (first, last)
         ops = tuple(event_op(c, self._shapes[c.source], self._lattice, rows) for c in connections)
         return _Share(first, last, ops, classes_of(self._fan, self.shape, first, last) if self._fan else None)
+
+    def _block(self, share: _Share, steps: int) -> Block:
+        """Zero sums for some steps: used ones, unless other threads have them or they are too small."""
+        rows = share.first, share.last
+        try:
+            block = share.free.pop()
+        except IndexError:
+            block = None
+        if block is None or block.sums.size < self._lattice.size(rows, steps):
+            return self._lattice.block(rows, steps, self._kind, self.counts_active)
+        return block
 
     def _whole(self, maps: Mapping[str, IntArray], ops: Sequence[EventOp]) -> list[IntArray | None]:
         """Sums of the connections that are better computed at once, float32 [G, steps, rows, values], else None."""

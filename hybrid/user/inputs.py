@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from hybrid.errors import BadInputError
-from hybrid.runtime.spikes import read_arrays
+from hybrid.runtime.arrays import read_arrays
 from snn_export.network import SpikingNetwork
 
 RANDOM_RATE = 0.1
