@@ -80,6 +80,11 @@ class BarrierCosts(_Costs):
         return [entry.time for entry in self.sync if entry.tiles <= tiles][-1]
 
     @property
+    def energy_synapse(self) -> tuple[Quantity, ...]:
+        """Energy of a synaptic operation, in the order of `KINDS`."""
+        return self.energy_synapse_conv, self.energy_synapse_dense, self.energy_synapse_sparse
+
+    @property
     def time_synapse(self) -> tuple[Quantity, ...]:
         """Time of a synaptic operation, in the order of `KINDS`."""
         return self.time_synapse_conv, self.time_synapse_dense, self.time_synapse_sparse

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from hwsim.chip import Chip
-from hwsim.costs import PhaseCosts
+from hwsim.costs import KINDS, PhaseCosts
 from hwsim.mapping import DoesNotFit
 from hwsim.mapping.mapper import on_snake
 from hwsim.mapping.model import Core
@@ -19,7 +19,7 @@ from hybrid.graph.population import Population
 from hybrid.partition.artificial import ArtificialWork, artificial_works
 from hybrid.partition.problem import Problem
 from hybrid.platform import Host, Link
-from snn_export.network import LIF, Connection, InputPort, Layer, Reset, SpikingNetwork, SumPool2d
+from snn_export.network import LIF, Connection, Dense, InputPort, Layer, Reset, Sparse, SpikingNetwork, SumPool2d
 
 POTENTIAL_BYTES = 4
 """A 24-bit membrane potential travels as a 32-bit word."""
@@ -119,7 +119,7 @@ def costs_of(
         except DoesNotFit as error:
             unfit[op.name] = error
         else:
-            work[op.name] = _work(op, chip, cores, activity[op.name])
+            work[op.name] = _work(op, chip, cores, activity[op.name], _kind(population))
     taken = artificial_works(graph, chip) if artificial else {}
     bits = {x.name: chip.core.ann_bits for x in ops.values() if x.name in taken or (taken and x.kind == "input")}
     bits |= input_bits
@@ -183,14 +183,21 @@ def _binary(layer: Layer) -> Layer:
     return Layer(layer.name, layer.shape, connections, neuron)
 
 
-def _work(op: Op, chip: Chip, cores: tuple[Core, ...], firing: float) -> ChipWork:
+def _kind(population: Population) -> int:
+    """The kind of a population's synapses, as its number in `hwsim.costs.KINDS`."""
+    synapse = population.layers[-1].connections[0].synapse
+    kind = "dense" if isinstance(synapse, Dense) else "sparse" if isinstance(synapse, Sparse) else "conv"
+    return KINDS.index(kind)
+
+
+def _work(op: Op, chip: Chip, cores: tuple[Core, ...], firing: float, kind: int) -> ChipWork:
     costs = chip.costs
     if isinstance(costs, PhaseCosts):
         return ChipWork(costs.energy_core_phase.si * (len(cores) * op.steps), costs.time_phase.si, len(cores))
     updates = op.neurons * op.steps
     rate = firing if op.emits_spikes else 0.0
     synops = op.macs * op.activity
-    energy = costs.energy_synapse_conv.si * synops
+    energy = costs.energy_synapse[kind].si * synops
     energy = energy + (costs.energy_neuron_update.si + costs.energy_neuron_active.si) * updates
     energy = energy + (costs.energy_spike.si + costs.energy_packet.si) * (updates * rate)
     neurons = max(core.used.neurons for core in cores)
@@ -198,7 +205,7 @@ def _work(op: Op, chip: Chip, cores: tuple[Core, ...], firing: float) -> ChipWor
     send = (costs.time_neuron_update.si + costs.time_neuron_active.si) * neurons
     send = send + (costs.time_spike.si + costs.time_packet.si) * (neurons * rate)
     receive = costs.time_packet_in.si * (inputs * op.activity)
-    receive = receive + costs.time_synapse_conv.si * (synops / op.steps * neurons / op.neurons)
+    receive = receive + costs.time_synapse[kind].si * (synops / op.steps * neurons / op.neurons)
     step = Range(max(send.low, receive.low), max(send.nominal, receive.nominal), max(send.high, receive.high))
     return ChipWork(energy, step, len(cores))
 
