@@ -36,6 +36,17 @@ STAGES = ("trace", "partition", "quantise", "map", "export", "verify", "write")
 PACKAGES = ("hybrid-snn", "torch", "numpy", "av", "nir", "h5py")
 
 
+def trace_model(checkpoint: Checkpoint, calibration: Views) -> tuple[ModelGraph, dict[str, int]]:
+    """Trace a model on real GOPs; the graph, and bits of a value of each graded input.
+
+    Raises:
+        BadInputError: for a model that cannot be traced.
+    """
+    config = checkpoint.model.config.input
+    graph = trace(checkpoint.model, to_tensors(calibration, config))
+    return graph, {port.name: port.bits for port in input_ports(config)}
+
+
 def plan_model(
     checkpoint: Checkpoint, calibration: Views, chip: Chip, host: Host, link: Link, aim: Aim
 ) -> tuple[ModelGraph, Plan]:
@@ -53,10 +64,8 @@ def plan_model(
         BadInputError: for a model that cannot be traced.
         IllegalPlanError: for a pin that no target can carry out.
     """
-    config = checkpoint.model.config.input
-    inputs = to_tensors(calibration, config)
-    graph = trace(checkpoint.model, inputs)
-    bits = {port.name: port.bits for port in input_ports(config)}
+    graph, bits = trace_model(checkpoint, calibration)
+    inputs = to_tensors(calibration, checkpoint.model.config.input)
     measured = measure_ops(graph, inputs, aim.measure, len(inputs[0])) if aim.measure else None
     plan = make_plan(graph, chip, host, link, bits, aim, measured)
     return graph, replace(plan, effect=effect(graph, plan.artificial, inputs, chip))

@@ -13,8 +13,10 @@ from hybrid.partition.artificial import Effect
 from hybrid.partition.cost import Costs, costs_of
 from hybrid.partition.legality import violations
 from hybrid.partition.pins import pinned
+from hybrid.partition.price import constraints_of, price_of
 from hybrid.partition.problem import Figures, Problem, figures
 from hybrid.partition.solver import best, front
+from hybrid.partition.stage import stage, value_edges
 from hybrid.platform import Host, Link
 
 Goal = Literal["energy", "latency", "pareto"]
@@ -108,6 +110,8 @@ class Plan:
         energy_j: predicted nominal joules per GOP of this plan (events and link; no static power).
         latency_s: predicted nominal seconds per GOP, one part after the other; None where the host's are not known.
         cores: of the chip that it takes.
+        energy_band_j: `energy_j` with all constants at one end of their bands, and at the other.
+        latency_band_s: the same of `latency_s`.
         baselines: joules of `all on the host`, `all legal on the chip` and `cheapest cut`.
         front: the plans that none beats in both energy and latency, where they were asked for.
         effect: what the bits of the chip's artificial neurons do to the output, where it has such in this plan.
@@ -118,6 +122,8 @@ class Plan:
     energy_j: float
     latency_s: float | None
     cores: int
+    energy_band_j: Range
+    latency_band_s: Range | None
     baselines: dict[str, float]
     front: tuple[Alternative, ...]
     effect: Effect | None = None
@@ -174,27 +180,23 @@ def make_plan(
     """
     costs = costs_of(graph, chip, host, link, input_bits, measured_s, aim.artificial)
     unlawful = {name: () if name in costs.artificial else violations(op, graph) for name, op in graph.ops.items()}
+    lawful = {name for name in graph.populations if not unlawful[name]} | set(costs.artificial)
+    to_chip, to_host = pinned(graph, aim.pins, unlawful, lambda dropped: stage(graph, lawful - set(dropped)))
+    for name in graph.ops:
+        if name in to_chip and name in costs.unfit:
+            raise costs.unfit[name]
     broken = {
         name: facts + ((costs.unfit[name].what,) if name in costs.unfit else ()) for name, facts in unlawful.items()
     }
     ends = {name for name, op in graph.ops.items() if op.kind in ("input", "output")}
-    sources = frozenset(name for name, op in graph.ops.items() if op.kind == "input" or op.feeds)
-    lawful = {name for name in graph.populations if not unlawful[name]} | set(costs.artificial)
-    to_chip, to_host = pinned(graph, aim.pins, unlawful, lambda dropped: _stage(graph, lawful - set(dropped), sources))
-    for name in graph.ops:
-        if name in to_chip and name in costs.unfit:
-            raise costs.unfit[name]
     legal = {name for name in (*costs.chip, *costs.artificial) if not broken[name]}
     most = None if aim.most_chips is None else aim.most_chips * chip.mesh.cores
-    constraints = Problem(
-        _values(graph), sources, {}, None, dict.fromkeys(legal, 0.0), {}, {}, {}, {},
-        to_chip=to_chip, to_host=to_host, most_cores=most,
-    )  # fmt: skip
+    constraints = replace(constraints_of(graph, legal), to_chip=to_chip, to_host=to_host, most_cores=most)
     problem = costs.problem(constraints)
     points = front(problem) if aim.goal == "pareto" else ()
     chosen = min(points, key=_product)[0] if points else best(problem, _single(aim.goal))
     free = replace(problem, to_chip=frozenset(), to_host=frozenset(), most_cores=None)
-    everything = best(replace(free, to_chip=frozenset(_stage(graph, legal, sources))), "energy")
+    everything = best(replace(free, to_chip=frozenset(stage(graph, legal))), "energy")
     baselines = {
         "all on the host": figures(free, ()).energy_j,
         "all legal on the chip": figures(free, everything).energy_j,
@@ -214,12 +216,12 @@ def make_plan(
         )
         for name in graph.ops
     )
-    found = figures(problem, chosen)
+    found, price = figures(problem, chosen), price_of(costs, constraints, chosen)
     order = {name: i for i, name in enumerate(graph.ops)}
     alternatives = tuple(Alternative(tuple(sorted(x, key=order.__getitem__)), y) for x, y in points)
     return Plan(
-        placements, _crossings(graph, chosen, costs), found.energy_j, found.latency_s, found.cores, baselines,
-        alternatives,
+        placements, crossings(graph, chosen, costs), found.energy_j, found.latency_s, found.cores,
+        price.energy_j, price.latency_s, baselines, alternatives,
     )  # fmt: skip
 
 
@@ -247,26 +249,10 @@ def _reason(name: str, ends: set[str], fixed: Collection[str], broken: Mapping[s
     return "illegal" if broken[name] else "cheaper"
 
 
-def _values(graph: ModelGraph) -> tuple[tuple[str, str], ...]:
-    """The edges that carry tensors; shapes and numbers are known before anything runs."""
-    return tuple((producer, consumer) for producer, consumer in graph.edges if graph.ops[producer].shape)
-
-
-def _stage(graph: ModelGraph, legal: set[str], sources: Collection[str]) -> set[str]:
-    """The legal ops that can form one chip stage: everything that feeds them is legal too, or an input."""
-    stage: set[str] = set()
-    producers: dict[str, set[str]] = {name: set() for name in graph.ops}
-    for producer, consumer in _values(graph):
-        producers[consumer].add(producer)
-    for name in graph.ops:
-        if name in legal and producers[name] <= stage | set(sources):
-            stage.add(name)
-    return stage
-
-
-def _crossings(graph: ModelGraph, on_chip: frozenset[str], costs: Costs) -> tuple[Crossing, ...]:
+def crossings(graph: ModelGraph, on_chip: Collection[str], costs: Costs) -> tuple[Crossing, ...]:
+    """What a plan moves over the link."""
     found: dict[str, Crossing] = {}
-    for producer, consumer in _values(graph):
+    for producer, consumer in value_edges(graph):
         if (producer in on_chip) == (consumer in on_chip):
             continue
         op = graph.ops[producer]
