@@ -90,6 +90,13 @@ def measure(module: nn.Module, inputs: tuple[Tensor, ...], device: torch.device,
     return Measurement(output.cpu(), _words(device), tuple(seconds))
 
 
+@torch.inference_mode()
+def forward(module: nn.Module, inputs: tuple[Tensor, ...], device: torch.device) -> Tensor:
+    """The output of `module` on the CPU, run once on a device and not timed."""
+    output: Tensor = module.to(device)(*(tensor.to(device) for tensor in inputs))
+    return output.cpu()
+
+
 def _words(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)

@@ -7,16 +7,16 @@ import re
 
 import pytest
 
-from hybrid.report.build import mean
+from hybrid.report.aggregate import mean
 from hybrid.report.model import Band, Report, schema
 from hybrid.report.render import to_html, write_report
 from hybrid.report.text import si, summary
-from hybrid.runtime.run import run_videos
+from hybrid.runtime.run import run_videos, settings_of
 
 
 @pytest.fixture(scope="module")
 def report(bundle, demo_clips):
-    return run_videos(bundle, demo_clips, check=["reference"], device="cpu")
+    return run_videos(bundle, demo_clips, settings_of(bundle, check=["reference"], device="cpu"))
 
 
 @pytest.fixture(scope="module")
