@@ -65,3 +65,8 @@ def si(value: float, unit: str) -> str:
         return f"0 {unit}"
     scale, prefix = next((p for p in PREFIXES if abs(value) >= p[0]), PREFIXES[-1])
     return f"{value / scale:.3g} {prefix}{unit}"
+
+
+def number(value: float) -> str:
+    """A number without a unit: whole from 1,000 on, else with three digits."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"

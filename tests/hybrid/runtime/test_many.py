@@ -83,10 +83,10 @@ def test_what_is_finished_is_not_run_again_and_a_changed_file_is(bundle, folder,
     shutil.copy(folder / "v1.avi", videos[0])
     os.utime(videos[0], ns=(1, 1))
     third = run_videos(bundle, videos, settings, journal=opened(tmp_path, settings))
-    assert loaded == [videos[0]]
+    assert set(loaded) == {videos[0]}
     assert third.videos[0].counts == third.videos[1].counts == first.videos[1].counts
     run_videos(bundle, videos, settings, journal=opened(tmp_path, settings, fresh=True))
-    assert len(loaded) == 3
+    assert set(loaded) == set(videos)
     assert len(list(read_lines(tmp_path / "run" / "videos.jsonl"))) == 2
 
 
