@@ -125,6 +125,13 @@ def _clock(device: torch.device) -> Callable[[], float]:
     return stop
 
 
+@torch.inference_mode()
+def forward(module: nn.Module, inputs: tuple[Tensor, ...], device: torch.device) -> Tensor:
+    """The output of `module` on the CPU, run once on a device and not timed."""
+    output: Tensor = module.to(device)(*(tensor.to(device) for tensor in inputs))
+    return output.cpu()
+
+
 def _words(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)

@@ -13,7 +13,7 @@ from hybrid.partition import Aim
 from hybrid.platform import load_host, load_link
 from hybrid.report.model import Report
 from hybrid.runtime.clip import load_clip
-from hybrid.runtime.run import run_videos
+from hybrid.runtime.run import run_videos, settings_of
 from hybrid.shipped import CHECKPOINT, CLIPS
 from snn_export import lava
 
@@ -47,4 +47,5 @@ def run_demo(out: Path, chip: str, device: str, tell: Callable[[str, int, int], 
         check += LAVA
     else:
         left_out = dict.fromkeys(LAVA, missing)
-    return run_videos(bundle, CLIPS, check=check, not_checked=left_out, device=device, tell=tell)
+    settings = settings_of(bundle, check=check, device=device)
+    return run_videos(bundle, CLIPS, settings, not_checked=left_out, tell=tell)

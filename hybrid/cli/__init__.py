@@ -6,7 +6,16 @@ import os
 import signal
 import sys
 
-from hybrid.cli import bundles, deploy, doctor, simulate, sweep, training, video  # noqa: F401 (each registers its commands)
+from hybrid.cli import (  # noqa: F401 (each registers its commands)
+    bundles,
+    deploy,
+    doctor,
+    run,
+    simulate,
+    sweep,
+    training,
+    video,
+)
 from hybrid.cli.common import State, app, err
 
 __all__ = ["app", "main"]

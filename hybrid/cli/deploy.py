@@ -1,4 +1,4 @@
-"""From model to report: demo, partition, compile, run, chips."""
+"""From model to bundle: demo, partition, compile, chips."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import typer
 from rich.table import Table
 
 from hybrid.cli.common import CHIP, DEVICE, HOST, JSON, LINK, app, out, print_json, progress
-from hybrid.cli.user import run_arrays, user_job
+from hybrid.cli.run import show_report
+from hybrid.cli.user import user_job
 
 if TYPE_CHECKING:
     from hwsim.chip import Chip
     from hybrid.model.checkpoint import Checkpoint
     from hybrid.partition import Aim, Plan
     from hybrid.platform import Host, Link
-    from hybrid.report import Report
     from hybrid.user.compile import Job
     from hybrid.video.transform import Views
 
@@ -67,38 +67,7 @@ def demo(
         report = run_demo(to, chip, device, tell)
         tell("write the report", 0, 1)
         _, page = write_report(report, to)
-    _show(report, page, as_json)
-
-
-@app.command()
-def run(
-    bundle: Path = typer.Argument(help="Folder that `hybrid compile` wrote."),
-    videos: list[Path] = typer.Argument(help="Videos to classify; for a user's model, one .npz or safetensors file."),
-    to: Path = typer.Option(Path("runs/run"), "--out", help="Folder for the report."),
-    backend: str = typer.Option("hwsim", help="What runs the spiking part: hwsim, reference, lava-fused, lava-stock."),
-    check: list[str] = typer.Option([], "--check", help="Backends to compare with, bit for bit."),
-    device: str = DEVICE,
-    as_json: bool = JSON,
-) -> None:
-    """Classify videos with a bundle, account for every event, and write a report.
-
-    A user's model runs on the arrays of one file, and writes its outputs to outputs.npz.
-
-    Example: [bold]hybrid run runs/bundle clip.avi --check lava-fused[/bold]
-    """
-    from hybrid.bundle import load_bundle
-    from hybrid.model.config import ModelConfig
-    from hybrid.report.render import write_report
-    from hybrid.runtime.run import run_videos
-
-    loaded = load_bundle(bundle)
-    if not isinstance(loaded.manifest.model, ModelConfig):
-        run_arrays(loaded, videos, to, backend=backend, check=tuple(check), device=device, as_json=as_json)
-        return
-    with progress() as tell:
-        report = run_videos(loaded, videos, backend=backend, check=tuple(check), device=device, tell=tell)
-        _, page = write_report(report, to)
-    _show(report, page, as_json)
+    show_report(report, page, as_json)
 
 
 @app.command()
@@ -295,13 +264,3 @@ def _plan_table(plan: Plan) -> Table:
             f"{p.host_j.nominal * 1e6:.3f}",
         )
     return table
-
-
-def _show(report: Report, page: Path, as_json: bool) -> None:
-    if as_json:
-        print_json(report.model_dump(mode="json") | {"report": str(page)})
-        return
-    from hybrid.report.text import summary
-
-    out.print(summary(report), highlight=False)
-    out.print(f"report: {page}", soft_wrap=True, highlight=False)

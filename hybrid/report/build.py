@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
-from typing import TypeVar
-
-from pydantic import BaseModel
 
 from hwsim.mapping import utilization
 from hwsim.quantity import Range
 from hybrid.bundle import Bundle
 from hybrid.platform import load_host
+from hybrid.report.aggregate import Aggregate
 from hybrid.report.constants import all_constants
 from hybrid.report.model import (
     Band,
@@ -20,40 +19,35 @@ from hybrid.report.model import (
     Comparison,
     CoreRow,
     Counts,
-    Energy,
     PlanSummary,
     Report,
-    VideoResult,
 )
 
 PAPER_J = 0.734
 """Das Biswas et al. 2025, table 1: J per video of the full-size model."""
 
-Record = TypeVar("Record", bound=BaseModel)
-
 
 def build_report(
     bundle: Bundle,
-    videos: tuple[VideoResult, ...],
+    videos: Aggregate,
     backend: str,
     checked: tuple[str, ...],
     not_checked: Mapping[str, str],
     device: str,
 ) -> Report:
-    """Average the videos and gather the plan, the mapping and the constants.
+    """Gather the videos, the plan, the mapping and the constants.
 
     Args:
         bundle: what ran.
-        videos: one result each, at least one.
+        videos: added up, at least one.
         backend: what ran the spiking part.
         checked: backends that were compared.
         not_checked: backends that could not be, and why.
         device: what ran the ANN part, in words.
     """
-    manifest = bundle.manifest
-    counts = mean([video.counts for video in videos])
-    names = " and ".join(Path(video.video).name for video in videos[:2])
-    more = f" and {len(videos) - 2} more" if len(videos) > 2 else ""
+    manifest, rows = bundle.manifest, videos.videos
+    names = " and ".join(Path(video.video).name for video in rows[:2])
+    more = f" and {len(rows) - 2:,} more" if len(rows) > 2 else ""
     return Report(
         title=f"{manifest.model.name} on {manifest.chip.name}: {names}{more}",
         versions={**manifest.versions, "python": platform.python_version()},
@@ -64,41 +58,16 @@ def build_report(
         },
         device=device,
         backend=backend,
-        prediction=videos[0].prediction,
-        exact=all(video.exact for video in videos) if checked else None,
+        prediction=rows[0].prediction,
+        exact=all(video.exact for video in rows) if checked else None,
         checked=checked,
         not_checked=dict(not_checked),
-        counts=counts,
-        energy_j=_mean_energy([video.energy_j for video in videos]),
-        latency_s=mean([video.latency_s for video in videos]),
-        throughput_vps=mean([video.throughput_vps for video in videos]),
-        comparisons=_comparisons(bundle, counts),
+        comparisons=_comparisons(bundle, videos.counts),
         plan=PlanSummary.model_validate(_plan(manifest.plan)),
         chip=_chip(bundle),
         constants=all_constants(manifest.chip, manifest.host, manifest.link),
-        videos=videos,
+        **{field.name: getattr(videos, field.name) for field in fields(Aggregate)},
     )  # fmt: skip
-
-
-def mean(records: Sequence[Record]) -> Record:
-    """The field-wise mean of records made of numbers and further such records."""
-    first = records[0]
-    values = {}
-    for name in type(first).model_fields:
-        items = [getattr(record, name) for record in records]
-        values[name] = mean(items) if isinstance(items[0], BaseModel) else sum(items) / len(items)
-    return type(first)(**values)
-
-
-def _mean_energy(energies: Sequence[Energy]) -> Energy:
-    first = energies[0]
-    by_part = {name: mean([energy.by_part[name] for energy in energies]) for name in first.by_part}
-    by_kind = tuple(
-        part.model_copy(update={"energy_j": mean([energy.by_kind[i].energy_j for energy in energies])})
-        for i, part in enumerate(first.by_kind)
-    )
-    total = mean([Band(low=e.low, nominal=e.nominal, high=e.high) for e in energies])
-    return Energy(**total.model_dump(), by_part=by_part, by_kind=by_kind)
 
 
 def _comparisons(bundle: Bundle, counts: Counts) -> tuple[Comparison, ...]:

@@ -1,129 +1,165 @@
-"""The report's interactive figures, as Plotly divs without the library itself."""
+"""The report's figures as data: bars and columns in percent of the room they have, cores in places of a grid."""
 
 from __future__ import annotations
 
 import math
-
-import plotly.graph_objects as go
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from hybrid.report.model import Band, Report
+from hybrid.report.text import band, si
 
-CHIP, LINK, ANN, FRAMES = "#0f9d8a", "#e0a526", "#5b6ee1", "#9aa0a6"
-COLOURS = {"chip": CHIP, "link": LINK, "ann": ANN, "frames": FRAMES}
+BINS = 24
+"""Columns of a histogram."""
+CLASSES = 20
+"""Predicted classes that are drawn, the most frequent first."""
 
 
-def energy(report: Report) -> str:
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One horizontal bar, or one column.
+
+    Attributes:
+        label: what it stands for.
+        kind: `chip`, `link`, `ann`, `frames` or `plain`; gives the colour.
+        start: where it begins, in percent.
+        size: its length, in percent.
+        whisker: from the low to the high value, in percent; None without a band.
+        value: the number in words.
+        hint: everything about it, in a line.
+    """
+
+    label: str
+    kind: str
+    start: float
+    size: float
+    whisker: tuple[float, float] | None
+    value: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One core in use, at a place of the grid; `heat` is its busy time against the busiest, 0 to 1."""
+
+    x: float
+    y: float
+    heat: float
+    critical: bool
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cores:
+    """The mesh: cells in use, and the places of all cores."""
+
+    cells: tuple[Cell, ...]
+    places: tuple[tuple[float, float], ...]
+    width: float
+    height: float
+
+
+def energy(report: Report) -> tuple[Bar, ...]:
     """Joules per video by part and event, with their bands."""
     parts = [part for part in report.energy_j.by_kind if part.energy_j.high > 0]
-    figure = go.Figure(
-        go.Bar(
-            orientation="h",
-            y=[f"{part.part}: {part.kind}" for part in parts],
-            x=[part.energy_j.nominal for part in parts],
-            error_x=_error([part.energy_j for part in parts]),
-            marker_color=[COLOURS[part.part] for part in parts],
-            customdata=[[part.energy_j.low, part.energy_j.high, part.source] for part in parts],
-            hovertemplate="%{y}<br>%{x:.3s}J (%{customdata[0]:.3s} to %{customdata[1]:.3s})"
-            "<br>%{customdata[2]}<extra></extra>",
-        )
-    )
-    figure.update_xaxes(title="joules per video", tickformat=".2s", rangemode="tozero")
-    figure.update_yaxes(autorange="reversed", automargin=True)
-    return _div(figure, "energy", 60 + 34 * len(parts))
+    names = [f"{part.part}: {part.kind}" for part in parts]
+    hints = [f"{name}: {band(p.energy_j, 'J')}; {p.status}, {p.source}" for name, p in zip(names, parts, strict=True)]
+    return _bars(names, [p.part for p in parts], [p.energy_j for p in parts], "J", hints)
 
 
-def timeline(report: Report) -> str:
-    """What happens from the last P-frame of a GOP to the prediction."""
+def timeline(report: Report) -> tuple[Bar, ...]:
+    """What happens in the first video from the last P-frame of a GOP to the prediction."""
     spans = report.videos[0].timeline
-    figure = go.Figure()
-    for span in spans:
-        figure.add_bar(
-            orientation="h", y=[span.lane], base=[span.start_s * 1e3], x=[span.duration_s * 1e3],
-            marker_color=COLOURS[span.lane], name=span.name, showlegend=False, width=0.6,
-            hovertemplate=f"{span.name}<br>starts at %{{base:.4f}} ms, takes %{{x:.4f}} ms<extra></extra>",
-        )  # fmt: skip
-    figure.update_layout(barmode="overlay")
-    figure.update_xaxes(title="milliseconds after the last P-frame arrived")
-    figure.update_yaxes(categoryorder="array", categoryarray=["ann", "link", "chip", "frames"], automargin=True)
-    return _div(figure, "timeline", 240)
-
-
-def steps(report: Report) -> str:
-    """Length of each chip step, with its band."""
-    bands = report.videos[0].step_s
-    figure = go.Figure(
-        go.Bar(
-            x=list(range(1, len(bands) + 1)),
-            y=[band.nominal * 1e6 for band in bands],
-            error_y=_error(bands, 1e6),
-            marker_color=CHIP,
-            hovertemplate="step %{x}: %{y:.2f} us<extra></extra>",
+    end = max(span.start_s + span.duration_s for span in spans)
+    return tuple(
+        Bar(
+            f"{span.lane}: {span.name}", span.lane, 100 * span.start_s / end, 100 * span.duration_s / end, None,
+            si(span.duration_s, "s"),
+            f"{span.name}: begins at {si(span.start_s, 's')}, takes {si(span.duration_s, 's')}",
         )
+        for span in spans
+    )  # fmt: skip
+
+
+def stages(report: Report) -> tuple[Bar, ...]:
+    """How long each stage of the pipeline is busy per video; the longest sets the throughput."""
+    found = report.stages_s or report.videos[0].stages_s
+    kinds = {"reader": "frames", "link": "link", "chip": "chip", "ANN part": "ann"}
+    hints = [f"{name}: {band(seconds, 's')} per video" for name, seconds in found.items()]
+    return _bars(list(found), [kinds.get(name, "plain") for name in found], list(found.values()), "s", hints)
+
+
+def steps(report: Report) -> tuple[Bar, ...]:
+    """Length of each chip step, with its band."""
+    bands = report.step_s or report.videos[0].step_s
+    names = [str(i + 1) for i in range(len(bands))]
+    hints = [f"step {name}: {band(seconds, 's')}" for name, seconds in zip(names, bands, strict=True)]
+    return _bars(names, ["chip"] * len(bands), bands, "s", hints)
+
+
+def predictions(report: Report) -> tuple[Bar, ...]:
+    """How often each class was predicted, the most frequent first."""
+    called = Counter(video.prediction.label for video in report.videos).most_common(CLASSES)
+    most = called[0][1]
+    return tuple(
+        Bar(label, "plain", 0, 100 * count / most, None, f"{count:,}", f"{label}: {count:,} videos")
+        for label, count in called
     )
-    figure.update_xaxes(title="time step (P-frame)", dtick=1)
-    figure.update_yaxes(title="microseconds", rangemode="tozero")
-    return _div(figure, "steps", 280)
 
 
-def cores(report: Report) -> str:
-    """Busy time of every core on its place in the mesh, free places pale; the critical core is framed."""
-    chip, load = report.chip, report.videos[0].core_load
+def histogram(values: Sequence[float], unit: str) -> tuple[Bar, ...]:
+    """How many videos have a figure in each of `BINS` equal parts of its range; one column where all are equal."""
+    low, high = min(values), max(values)
+    width = (high - low) / BINS
+    if width <= 0:
+        return (Bar(si(low, unit), "plain", 0, 100, None, str(len(values)), f"all {len(values):,}: {si(low, unit)}"),)
+    counts = Counter(min(int((value - low) / width), BINS - 1) for value in values)
+    most = max(counts.values())
+    edges = [low + i * width for i in range(BINS + 1)]
+    return tuple(
+        Bar(
+            si(edges[i], unit), "plain", 0, 100 * counts[i] / most, None, str(counts[i]),
+            f"{si(edges[i], unit)} to {si(edges[i + 1], unit)}: {counts[i]:,} videos",
+        )
+        for i in range(BINS)
+    )  # fmt: skip
+
+
+def cores(report: Report) -> Cores:
+    """Busy time of every core on its place in the mesh; the busiest is marked."""
+    chip, load = report.chip, report.core_load or report.videos[0].core_load
     side = math.ceil(math.sqrt(chip.cores_per_tile))
-    critical = max(range(len(load)), key=lambda i: load[i])
+    busiest = max(range(len(load)), key=lambda i: load[i])
+    top = load[busiest] or 1.0
 
     def place(number: int, x: int, y: int, slot: int) -> tuple[float, float]:
         column = (number * chip.tiles_x + x) * (side + 0.4) + slot % side + number
-        return column, y * (side + 0.4) + slot // side
+        return round(column, 2), round(y * (side + 0.4) + slot // side, 2)
 
-    every = [
+    places = tuple(
         place(number, x, y, slot)
         for number in range(chip.chips)
         for x in range(chip.tiles_x)
         for y in range(chip.tiles_y)
         for slot in range(chip.cores_per_tile)
-    ]
-    used = [place(core.chip, core.x, core.y, core.slot) for core in chip.cores]
-    size = max(4, min(18, int(900 / (max(x for x, _ in every) + 2))))
-    figure = go.Figure(
-        go.Scatter(
-            x=[x for x, _ in every], y=[y for _, y in every], mode="markers", hoverinfo="skip",
-            marker={"symbol": "square", "size": size, "color": "rgba(128,134,139,0.18)"},
+    )
+    cells = tuple(
+        Cell(
+            *place(core.chip, core.x, core.y, core.slot), load[i] / top, i == busiest,
+            f"core {core.id}: {core.layer}, {core.neurons:,} neurons, chip {core.chip}, tile ({core.x}, {core.y}), "
+            f"busy {si(load[i], 's')} per video",
         )
+        for i, core in enumerate(chip.cores)
     )  # fmt: skip
-    figure.add_scatter(
-        x=[x for x, _ in used], y=[y for _, y in used], mode="markers",
-        marker={
-            "symbol": "square", "size": size, "color": [seconds * 1e6 for seconds in load], "colorscale": "Viridis",
-            "colorbar": {"title": {"text": "busy [µs]"}, "thickness": 12},
-            "line": {"color": "#d93025", "width": [3 if i == critical else 0 for i in range(len(load))]},
-        },
-        customdata=[[c.id, c.layer, c.neurons, c.chip, c.x, c.y] for c in chip.cores],
-        hovertemplate="core %{customdata[0]}: %{customdata[1]}<br>%{customdata[2]} neurons<br>"
-        "chip %{customdata[3]}, tile (%{customdata[4]}, %{customdata[5]})<br>busy %{marker.color:.2f} µs"
-        "<extra></extra>",
-    )  # fmt: skip
-    figure.update_layout(showlegend=False)
-    figure.update_xaxes(visible=False)
-    figure.update_yaxes(visible=False, autorange="reversed", scaleanchor="x")
-    rows = max(y for _, y in every) + 1
-    return _div(figure, "cores", int(70 + rows * size * 1.35))
+    return Cores(cells, places, max(x for x, _ in places) + 1, max(y for _, y in places) + 1)
 
 
-def _error(bands: list[Band] | tuple[Band, ...], scale: float = 1.0) -> dict[str, object]:
-    return {
-        "type": "data", "symmetric": False, "thickness": 1.2, "color": "#80868b",
-        "array": [(band.high - band.nominal) * scale for band in bands],
-        "arrayminus": [(band.nominal - band.low) * scale for band in bands],
-    }  # fmt: skip
-
-
-def _div(figure: go.Figure, name: str, height: int) -> str:
-    figure.update_layout(
-        height=height, margin={"l": 10, "r": 10, "t": 10, "b": 40},
-        paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)",
-        font={"family": "system-ui, sans-serif", "size": 13, "color": "#80868b"},
-    )  # fmt: skip
-    figure.update_xaxes(gridcolor="rgba(128,134,139,0.25)", zeroline=False)
-    figure.update_yaxes(gridcolor="rgba(128,134,139,0.25)", zeroline=False)
-    config = {"responsive": True, "displaylogo": False, "displayModeBar": False}
-    return str(figure.to_html(full_html=False, include_plotlyjs=False, div_id=f"figure-{name}", config=config))
+def _bars(
+    names: Sequence[str], kinds: Sequence[str], bands: Sequence[Band], unit: str, hints: Sequence[str]
+) -> tuple[Bar, ...]:
+    top = max((b.high for b in bands), default=0) or 1.0
+    return tuple(
+        Bar(name, kind, 0, 100 * b.nominal / top, (100 * b.low / top, 100 * b.high / top), si(b.nominal, unit), hint)
+        for name, kind, b, hint in zip(names, kinds, bands, hints, strict=True)
+    )

@@ -12,6 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from hwsim.quantity import Quantity, Range
 
+DETAILED = 16
+"""Videos of a report that keep every detail; those of the others are in the run's videos.jsonl."""
+OF_FIRST = f"; empty after the first {DETAILED} videos of a report"
+
 
 class _Record(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -66,7 +70,7 @@ class Energy(Band):
     """Energy of one video."""
 
     by_part: dict[str, Band] = Field(description="chip, link, ann")
-    by_kind: tuple[EnergyPart, ...]
+    by_kind: tuple[EnergyPart, ...] = Field(description=f"by event{OF_FIRST}")
 
 
 class Latency(_Record):
@@ -97,9 +101,28 @@ class VideoResult(_Record):
     latency_s: Latency
     throughput_vps: Band = Field(description="videos per second in the pipelined steady state")
     stages_s: dict[str, Band] = Field(description="time per video of each stage of the pipeline")
-    step_s: tuple[Band, ...] = Field(description="time of each chip step, mean over the GOPs")
-    core_load: tuple[float, ...] = Field(description="busy time of each core over the video, in seconds")
-    timeline: tuple[Span, ...] = Field(description="of the last GOP, from the last P-frame's arrival on")
+    step_s: tuple[Band, ...] = Field(description=f"time of each chip step, mean over the GOPs{OF_FIRST}")
+    core_load: tuple[float, ...] = Field(description=f"busy time of each core over the video, in seconds{OF_FIRST}")
+    timeline: tuple[Span, ...] = Field(description=f"of the last GOP, from its last P-frame's arrival on{OF_FIRST}")
+
+
+class Failure(_Record):
+    """A video that could not be classified."""
+
+    video: str
+    where: str = Field(description="the file or setting at fault")
+    what: str
+    fix: str
+
+
+class Spread(_Record):
+    """How a figure differs between the videos of a run, by its nominal values."""
+
+    mean: float
+    std: float = Field(description="of the videos themselves, not of their mean")
+    low: float = Field(description="smallest")
+    median: float
+    high: float = Field(description="largest")
 
 
 class OpRow(_Record):
@@ -208,7 +231,7 @@ class Comparison(_Record):
 class Report(_Record):
     """Everything about one run; the top level is the mean over its videos."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[1, 2] = Field(2, description="1 had no failures, spread and means of steps and cores")
     title: str
     versions: dict[str, str]
     model: dict[str, str] = Field(description="name, checkpoint hash and training notes")
@@ -227,6 +250,11 @@ class Report(_Record):
     chip: ChipSummary
     constants: tuple[ConstantRow, ...]
     videos: tuple[VideoResult, ...] = Field(min_length=1)
+    failures: tuple[Failure, ...] = Field((), description="videos that are in no figure")
+    spread: dict[str, Spread] = Field({}, description="per figure, between the videos")
+    stages_s: dict[str, Band] = Field({}, description="time per video of each stage of the pipeline")
+    step_s: tuple[Band, ...] = Field((), description="time of each chip step, mean over GOPs and videos")
+    core_load: tuple[float, ...] = Field((), description="busy time of each core per video, in seconds")
 
 
 def schema() -> dict[str, Any]:

@@ -2,133 +2,141 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
-import torch
-
-from ann_part.measure import measure, resolve_device
-from hwsim import engine
-from hwsim.timing import step_times
+from ann_part.measure import resolve_device
 from hybrid.bundle import Bundle
-from hybrid.errors import BadInputError
-from hybrid.model.inputs import chip_values
+from hybrid.errors import BadInputError, HybridError, VerificationError
+from hybrid.report.aggregate import aggregate
 from hybrid.report.build import build_report
-from hybrid.report.model import Band, Prediction, Report, VideoResult
-from hybrid.runtime import account
-from hybrid.runtime.backends import BACKENDS, Run, check_equal, executors
-from hybrid.runtime.boundary import host_values
+from hybrid.report.model import Failure, Report, VideoResult
+from hybrid.runtime.ahead import load_ahead
+from hybrid.runtime.backends import check_names, executors
+from hybrid.runtime.classify import Classifier, Tell, result_of
 from hybrid.runtime.clip import load_clip
+from hybrid.runtime.journal import Journal, Settings
+from hybrid.video.transform import Views
+from snn_export.lava import LavaError
 
 ANN_REPEATS = 7
-"""Timed runs of the ANN part; the median counts, the extremes are the band."""
+"""Timed runs of the ANN part on the first video; the median counts, the extremes are the band."""
 
-Tell = Callable[[str, int, int], None]
+
+def settings_of(
+    bundle: Bundle, backend: str = "hwsim", check: Sequence[str] = (), device: str = "auto", repeats: int = ANN_REPEATS
+) -> Settings:
+    """What the results of a run depend on.
+
+    Raises:
+        BadInputError: for an unknown backend.
+        ann_part.measure.DeviceError: for a device that is not there.
+    """
+    check_names((backend, *check))
+    digest = hashlib.sha256(bundle.manifest.model_dump_json().encode()).hexdigest()
+    where = resolve_device(device).type
+    return Settings(bundle=digest, backend=backend, check=tuple(dict.fromkeys(check)), device=where, repeats=repeats)
 
 
 def run_videos(
     bundle: Bundle,
     videos: Sequence[Path],
+    settings: Settings | None = None,
     *,
-    backend: str = "hwsim",
-    check: Sequence[str] = (),
+    journal: Journal | None = None,
     not_checked: Mapping[str, str] | None = None,
-    device: str = "auto",
+    readers: int = 2,
     tell: Tell = lambda what, done, total: None,
 ) -> Report:
-    """Classify each video once, its spiking part on `backend`; counts and prices come from the simulator.
+    """Classify each video once; counts and prices come from the simulator.
+
+    With a journal, results are written as they come, those that it holds are not made again, and a video that
+    fails is noted and left out. Without one, and where there is only one video, the first failure is raised.
 
     Args:
         bundle: the compiled model.
         videos: files to classify.
-        backend: what runs the spiking part.
-        check: further backends to compare with, bit for bit, every layer and step.
+        settings: how, as `settings_of` gives them; the usual ones without.
+        journal: where results are kept.
         not_checked: backends that the caller left out, and why; goes into the report.
-        device: where the ANN part runs: `cpu`, `cuda` or `auto`.
+        readers: threads that prepare the next videos.
         tell: told (what, done, of how many).
 
     Raises:
-        BadInputError: for an unknown backend or an unusable video.
-        ann_part.measure.DeviceError: for a device that is not there.
+        BadInputError: for no videos, or an unusable one.
         VerificationError: at the first bit in which two backends differ.
         snn_export.lava.LavaError: where Lava was asked for and cannot run.
+        HybridError: where no video could be classified, or a result cannot be written.
     """
-    for name in (backend, *check):
-        if name not in BACKENDS:
-            raise BadInputError(name, "there is no such backend", f"use one of {', '.join(BACKENDS)}")
     if not videos:
         raise BadInputError("videos", "no video was given", "name at least one file")
-    where = resolve_device(device)
-    results = []
-    device_words = ""
-    with executors(bundle.network) as executor:
-        for number, video in enumerate(videos):
-            tell(video.name, number, len(videos))
-            result, device_words = _run_video(bundle, video, backend, check, executor, where, tell)
-            results.append(result)
-    names = tuple(dict.fromkeys((backend, *check)))
-    return build_report(bundle, tuple(results), backend, names if check else (), not_checked or {}, device_words)
+    run = _Run(bundle, settings or settings_of(bundle), journal, strict=journal is None or len(videos) == 1)
+    found = aggregate(run.outcomes(videos, readers, tell))
+    used = run.settings
+    checked = tuple(dict.fromkeys((used.backend, *used.check))) if used.check else ()
+    return build_report(bundle, found, used.backend, checked, not_checked or {}, run.device)
 
 
-def _run_video(
-    bundle: Bundle,
-    video: Path,
-    backend: str,
-    check: Sequence[str],
-    executor: Callable[[str], Run],
-    device: torch.device,
-    tell: Tell,
-) -> tuple[VideoResult, str]:
-    manifest, network, mapping, config = bundle.manifest, bundle.network, bundle.mapping, bundle.video_model()
-    begin = time.perf_counter()
-    views = load_clip(video, config.input)
-    read_s = time.perf_counter() - begin
-    inputs = chip_values(network, views)
-    simulated = engine.run(network, inputs, mapping)
-    if simulated.counts is None:
-        raise RuntimeError("the simulator was given a mapping and counted nothing")
-    recording = simulated.recording if backend == "hwsim" else executor(backend)(inputs, None)
-    for other in dict.fromkeys(check):
-        if other != backend:
-            what = f"{video.name} on {other}"
-            tell(what, 0, 1)
-            found = executor(other)(inputs, partial(tell, what))
-            check_equal(network, recording, found, (backend, other))
-    values = host_values(network, recording, views, config.input, manifest.host_inputs)
-    measured = measure(bundle.ann, values, device, ANN_REPEATS)
-    probabilities = measured.output.mean(0).softmax(0)  # the consensus that the model was trained with
-    crossing = tuple(name for name in manifest.host_inputs if name in network.shapes and name not in inputs)
-    usage = account.Usage(
-        counts=simulated.counts,
-        traffic=account.traffic_of(network, inputs, crossing, simulated.counts, manifest.link),
-        ann=measured,
-        ann_macs=manifest.host_macs * len(views.iframe),
-        ann_weight_bytes=manifest.host_weight_bytes,
-        read_s=read_s,
-    )
-    timing = step_times(manifest.chip, mapping, simulated.counts)
-    stages = account.stages_of(usage, timing, manifest.link)
-    classes = config.classes
-    steps = timing.step.mean(0)
-    result = VideoResult(
-        video=str(video),
-        prediction=Prediction(
-            label=classes[int(probabilities.argmax())],
-            probabilities={label: float(p) for label, p in zip(classes, probabilities, strict=True)},
-        ),
-        exact=True if check else None,
-        counts=account.counts_of(usage),
-        energy_j=account.energy_of(usage, manifest.chip, mapping, timing, manifest.host, manifest.link),
-        latency_s=account.latency_of(usage, network, timing, manifest.link),
-        throughput_vps=Band.of(account.throughput_of(stages)),
-        stages_s={name: Band.of(seconds) for name, seconds in stages.items()},
-        step_s=tuple(
-            Band(low=low, nominal=nominal, high=high)
-            for low, nominal, high in zip(steps.low, steps.nominal, steps.high, strict=True)
-        ),
-        core_load=tuple(timing.core.nominal.sum((0, 1)).tolist()),
-        timeline=account.timeline_of(usage, network, timing, manifest.link),
-    )
-    return result, measured.device
+class _Run:
+    """One run of a bundle on many videos; `device` is known, in words, after the first of them."""
+
+    def __init__(self, bundle: Bundle, settings: Settings, journal: Journal | None, *, strict: bool) -> None:
+        self.settings, self.device = settings, ""
+        self._bundle, self._journal, self._strict, self._warm = bundle, journal, strict, False
+
+    def outcomes(self, videos: Sequence[Path], readers: int, tell: Tell) -> Iterator[VideoResult | Failure]:
+        """Every video in order: from the journal, or made now and written there."""
+        journal, used = self._journal, self.settings
+        kept = {video for video in videos if journal is not None and journal.holds(video)}
+        with ExitStack() as stack:
+            executor = stack.enter_context(executors(self._bundle.network, used.device))
+            classifier = Classifier(
+                self._bundle, executor, backend=used.backend, check=used.check, device=resolve_device(used.device),
+                repeats=used.repeats,
+            )  # fmt: skip
+            loading = load_ahead([video for video in videos if video not in kept], self._load, readers)
+            stack.callback(loading.close)
+            for number, video in enumerate(videos):
+                tell(video.name, number, len(videos))
+                if journal is not None and video in kept:
+                    before, device = journal.result(video)
+                    self.device = self.device or device
+                    yield before
+                    continue
+                _, load = next(loading)
+                outcome = self._outcome(video, load, classifier, tell)
+                if journal is not None:
+                    journal.add(video, outcome, self.device)
+                yield outcome
+
+    def _load(self, video: Path) -> tuple[Views, float]:
+        config = self._bundle.video_model().input
+        if not self._warm:  # the first reading compiles the reader's kernels, which is no part of a video's time
+            load_clip(video, config)
+            self._warm = True
+        begin = time.perf_counter()
+        views = load_clip(video, config)
+        return views, time.perf_counter() - begin
+
+    def _outcome(
+        self, video: Path, load: Callable[[], tuple[Views, float]], classifier: Classifier, tell: Tell
+    ) -> VideoResult | Failure:
+        try:
+            views, read_s = load()
+            classified = classifier.classify(views, read_s, video.name, tell)
+        except (VerificationError, LavaError):
+            raise  # about the bundle or the machine: the next video would meet the same
+        except HybridError as error:
+            if self._strict:
+                raise
+            return Failure(video=str(video), where=error.where, what=error.what, fix=error.fix)
+        except Exception as error:
+            if self._strict:
+                raise
+            what = f"{type(error).__name__}: {error}"
+            return Failure(video=str(video), where=str(video), what=what, fix="run it alone with --debug")
+        self.device = classified.device
+        return result_of(self._bundle, str(video), classified, True if self.settings.check else None)

@@ -16,7 +16,7 @@ from hybrid.graph import trace
 from hybrid.model.checkpoint import Checkpoint
 from hybrid.model.inputs import chip_values, input_ports, to_tensors
 from hybrid.partition.extract import chip_layers, host_module
-from hybrid.runtime.backends import BACKENDS, executors
+from hybrid.runtime.backends import check_names, executors
 from hybrid.runtime.boundary import host_values
 from hybrid.runtime.clip import load_clip
 from hybrid.training.dataset import OnBad
@@ -138,8 +138,7 @@ def _forward(
     model, config = checkpoint.model, checkpoint.model.config.input
     if backend == "torch" or on_chip == ():
         return lambda views: torch.as_tensor(model(*to_tensors(views, config)))
-    if backend not in BACKENDS:
-        raise BadInputError(backend, "there is no such backend", f"use torch or one of {', '.join(BACKENDS)}")
+    check_names([backend])
     graph = trace(model, to_tensors(example, config))
     if on_chip is None:
         on_chip = [op.name for op in graph.ops.values() if op.spiking]

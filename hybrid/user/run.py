@@ -16,7 +16,7 @@ from hwsim.timing import step_times
 from hybrid.bundle import Bundle
 from hybrid.errors import BadInputError
 from hybrid.report.model import Band
-from hybrid.runtime.backends import BACKENDS, check_equal, executors
+from hybrid.runtime.backends import check_equal, check_names, executors
 from hybrid.user.boundary import as_result, port_values
 from hybrid.user.model import UserModel
 
@@ -81,16 +81,14 @@ def run_tensors(
         VerificationError: at the first bit in which two backends differ.
         snn_export.lava.LavaError: where Lava was asked for and cannot run.
     """
-    for name in (backend, *check):
-        if name not in BACKENDS:
-            raise BadInputError(name, "there is no such backend", f"use one of {', '.join(BACKENDS)}")
+    check_names((backend, *check))
     network, mapping, chip = bundle.network, bundle.mapping, bundle.manifest.chip
     model, where = user_model(bundle), resolve_device(device)
     values = port_values(network, model, bundle.feed, inputs)
     simulated = engine.run(network, values, mapping)
     if simulated.counts is None:
         raise RuntimeError("the simulator was given a mapping and counted nothing")
-    with executors(network) as executor:
+    with executors(network, where.type) as executor:
         recording = simulated.recording if backend == "hwsim" else executor(backend)(values, None)
         for other in dict.fromkeys(check):
             if other != backend:

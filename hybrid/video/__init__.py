@@ -2,6 +2,6 @@
 
 from hybrid.video.follow import Following
 from hybrid.video.gop import Gop
-from hybrid.video.reader import read, sample
+from hybrid.video.reader import read, sample, sample_each
 
-__all__ = ["Following", "Gop", "read", "sample"]
+__all__ = ["Following", "Gop", "read", "sample", "sample_each"]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import av
 
@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 I_FRAME, P_FRAME, B_FRAME = 1, 2, 3
 Source = str | Path | IO[bytes] | Following
+Result = TypeVar("Result")
 LIVE_PROBE_BYTES = 32768
 """How much of a stream is looked at before its first frame: FFmpeg's 5 MB would hold up a camera for seconds."""
 
@@ -116,9 +117,26 @@ def sample(
     Raises:
         BadInputError: for a broken video, or one without a single whole GOP.
     """
+    return sample_each(path, segments, _itself, steps=steps, accumulate=accumulate, approximate=approximate)
+
+
+def sample_each(
+    path: str | Path,
+    segments: int,
+    convert: Callable[[Gop], Result],
+    *,
+    steps: int = 11,
+    accumulate: bool = True,
+    approximate: bool = False,
+) -> tuple[Result, ...]:
+    """What `convert` makes of each GOP that `sample` gives, holding one GOP at a time.
+
+    Raises:
+        BadInputError: as `sample`.
+    """
     path = Path(path)
     options = ReadOptions(accumulate, approximate=approximate, max_steps=steps)
-    found: dict[int, Gop] = {}
+    found: dict[int, Result] = {}
     with open_video(path, approximate=approximate) as (container, stream):
         whole = [entry for entry in _gop_entries(path, container, stream) if entry.frames > steps]
         if not whole:
@@ -134,15 +152,19 @@ def sample(
             gop = reader.gop_at(entry)
             if gop is None or gop.steps != steps:
                 break  # a container whose seeking cannot be relied on, such as an MPEG program stream
-            found[entry.index] = gop
+            found[entry.index] = convert(gop)
     if any(entry.index not in found for entry in chosen):
         wanted = {entry.index for entry in chosen}
         every = read(path, accumulate=accumulate, approximate=approximate, max_steps=steps)
-        found = {gop.index: gop for gop in every if gop.index in wanted and gop.steps == steps}
+        found = {gop.index: convert(gop) for gop in every if gop.index in wanted and gop.steps == steps}
     lost = [entry.index for entry in chosen if entry.index not in found]
     if lost:
         raise _broken(path, f"GOP {lost[0]} could not be decoded")
     return tuple(found[entry.index] for entry in chosen)
+
+
+def _itself(gop: Gop) -> Gop:
+    return gop
 
 
 @contextmanager

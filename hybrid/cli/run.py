@@ -1,0 +1,90 @@
+"""Running a bundle: run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from hybrid.cli.common import DEVICE, JSON, app, err, out, print_json, progress
+from hybrid.cli.user import run_arrays
+
+if TYPE_CHECKING:
+    from hybrid.report import Report
+
+INTERRUPTED = 130
+"""Exit code of a command that Ctrl-C ended, as shells give it."""
+FAILURES = 20
+"""Failed videos that the terminal lists."""
+
+
+@app.command()
+def run(
+    bundle: Path = typer.Argument(help="Folder that `hybrid compile` wrote."),
+    videos: list[str] = typer.Argument(
+        None, help="Videos, folders of them, or @list.txt; for a user's model, one .npz or safetensors file."
+    ),
+    lists: list[Path] = typer.Option([], "--list", help="A text file with one video or folder a line."),
+    to: Path = typer.Option(Path("runs/run"), "--out", help="Folder for results and report."),
+    backend: str = typer.Option(
+        "hwsim", help="What runs the spiking part: hwsim, torch, reference, lava-fused, lava-stock, netx."
+    ),
+    check: list[str] = typer.Option([], "--check", help="Backends to compare with, bit for bit."),
+    device: str = DEVICE,
+    repeats: int = typer.Option(7, min=1, help="Timed runs of the ANN part, on the first video."),
+    readers: int = typer.Option(2, min=0, help="Threads that prepare the next videos."),
+    fresh: bool = typer.Option(False, "--fresh", help="Replace what an earlier run left in --out."),
+    as_json: bool = JSON,
+) -> None:
+    """Classify videos with a bundle, account for every event, and write a report.
+
+    Each result is written as it comes: the same command goes on where a stopped run was. A video that fails is
+    reported, and the others are finished. A user's model writes its outputs to outputs.npz.
+
+    Example: [bold]hybrid run runs/bundle clips/ --out runs/clips --check lava-fused[/bold]
+    """
+    from hybrid.bundle import load_bundle
+    from hybrid.model.config import ModelConfig
+    from hybrid.report.render import write_report
+    from hybrid.runtime.journal import Journal
+    from hybrid.runtime.run import run_videos, settings_of
+    from hybrid.runtime.sources import find_videos
+
+    loaded = load_bundle(bundle)
+    if not isinstance(loaded.manifest.model, ModelConfig):
+        files = [Path(name) for name in videos or ()]
+        run_arrays(loaded, files, to, backend=backend, check=tuple(check), device=device, as_json=as_json)
+        return
+    settings = settings_of(loaded, backend, check, device, repeats)
+    found = find_videos(videos or (), lists)
+    journal = Journal(to, settings, fresh=fresh)
+    try:
+        with progress() as tell:
+            report = run_videos(loaded, found, settings, journal=journal, readers=readers, tell=tell)
+            tell("write the report", 0, 1)
+            _, page = write_report(report, to)
+    except KeyboardInterrupt:
+        kept = f"{journal.finished} finished videos are kept in {to}; the same command goes on from there"
+        err.print(f"stopped: {kept}", markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(INTERRUPTED) from None
+    finally:
+        journal.close()
+    show_report(report, page, as_json)
+    if report.failures:
+        raise typer.Exit(1)
+
+
+def show_report(report: Report, page: Path, as_json: bool) -> None:
+    """The report's verdict and where its page is; failed videos go to stderr."""
+    for failure in report.failures[:FAILURES]:
+        err.print(f"failed: {failure.video}: {failure.what}", style="red", markup=False, highlight=False)
+    if len(report.failures) > FAILURES:
+        err.print(f"and {len(report.failures) - FAILURES:,} more failed; the report lists all", highlight=False)
+    if as_json:
+        print_json(report.model_dump(mode="json") | {"report": str(page)})
+        return
+    from hybrid.report.text import summary
+
+    out.print(summary(report), highlight=False)
+    out.print(f"report: {page}", soft_wrap=True, highlight=False)
