@@ -111,8 +111,11 @@ def partition(
     out.print(plan.coverage(graph))
     for name, joules in {"this plan": plan.energy_j, **plan.baselines}.items():
         out.print(f"  {name}: {joules * 1e6:.2f} µJ per GOP (events and link)")
-    if plan.latency_s is not None:
-        out.print(f"  this plan takes {plan.latency_s * 1e3:.3f} ms per GOP, one part after the other")
+    energy, latency = plan.energy_band_j, plan.latency_band_s
+    out.print(f"  this plan with all constants low, or all high: {energy.low * 1e6:.2f} to {energy.high * 1e6:.2f} µJ")
+    if latency is not None:
+        span = f"{latency.low * 1e3:.3f} to {latency.high * 1e3:.3f}"
+        out.print(f"  this plan takes {latency.nominal * 1e3:.3f} ms per GOP ({span}), one part after the other")
     undecided = [p.op for p in plan.placements if p.undecided]
     if undecided:
         out.print(f"undecided inside the bands of the constants: {', '.join(undecided)}", soft_wrap=True)
