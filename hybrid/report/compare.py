@@ -105,7 +105,7 @@ def _difference(name: str, left: Figure | None, right: Figure | None, shared: se
     how = left.how if left.how == right.how else f"{left.how} against {right.how}"
     verdict: Verdict
     rounding = ROUNDING * max(abs(left.value.high), abs(right.value.high))
-    alike = left.value == right.value and shared == set(OWNERS.values())
+    alike = left == right and shared == set(OWNERS.values())
     if alike or max(abs(change.low), abs(change.high)) <= rounding:
         verdict, change = NO_DIFFERENCE
     elif change.low > 0 or change.high < 0:
