@@ -10,6 +10,7 @@ from hybrid.cli import (  # noqa: F401 (each registers its commands)
     bundles,
     deploy,
     doctor,
+    report,
     run,
     simulate,
     sweep,

@@ -65,7 +65,7 @@ def energy(report: Report) -> tuple[Bar, ...]:
     parts = [part for part in report.energy_j.by_kind if part.energy_j.high > 0]
     names = [f"{part.part}: {part.kind}" for part in parts]
     hints = [f"{name}: {band(p.energy_j, 'J')}; {p.status}, {p.source}" for name, p in zip(names, parts, strict=True)]
-    return _bars(names, [p.part for p in parts], [p.energy_j for p in parts], "J", hints)
+    return bars(names, [p.part for p in parts], [p.energy_j for p in parts], "J", hints)
 
 
 def timeline(report: Report) -> tuple[Bar, ...]:
@@ -86,8 +86,7 @@ def stages(report: Report) -> tuple[Bar, ...]:
     """How long each stage of the pipeline is busy per video; the longest sets the throughput."""
     found = report.stages_s or report.videos[0].stages_s
     kinds = {"reader": "frames", "link": "link", "chip": "chip", "ANN part": "ann"}
-    hints = [f"{name}: {band(seconds, 's')} per video" for name, seconds in found.items()]
-    return _bars(list(found), [kinds.get(name, "plain") for name in found], list(found.values()), "s", hints)
+    return bars(list(found), [kinds.get(name, "plain") for name in found], list(found.values()), "s")
 
 
 def steps(report: Report) -> tuple[Bar, ...]:
@@ -95,7 +94,7 @@ def steps(report: Report) -> tuple[Bar, ...]:
     bands = report.step_s or report.videos[0].step_s
     names = [str(i + 1) for i in range(len(bands))]
     hints = [f"step {name}: {band(seconds, 's')}" for name, seconds in zip(names, bands, strict=True)]
-    return _bars(names, ["chip"] * len(bands), bands, "s", hints)
+    return bars(names, ["chip"] * len(bands), bands, "s", hints)
 
 
 def predictions(report: Report) -> tuple[Bar, ...]:
@@ -155,10 +154,12 @@ def cores(report: Report) -> Cores:
     return Cores(cells, places, max(x for x, _ in places) + 1, max(y for _, y in places) + 1)
 
 
-def _bars(
-    names: Sequence[str], kinds: Sequence[str], bands: Sequence[Band], unit: str, hints: Sequence[str]
+def bars(
+    names: Sequence[str], kinds: Sequence[str], bands: Sequence[Band], unit: str, hints: Sequence[str] = ()
 ) -> tuple[Bar, ...]:
+    """One bar with its whisker per band; without hints, each says its name and its band."""
     top = max((b.high for b in bands), default=0) or 1.0
+    hints = hints or [f"{name}: {band(b, unit)}" for name, b in zip(names, bands, strict=True)]
     return tuple(
         Bar(name, kind, 0, 100 * b.nominal / top, (100 * b.low / top, 100 * b.high / top), si(b.nominal, unit), hint)
         for name, kind, b, hint in zip(names, kinds, bands, hints, strict=True)

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from hwsim.quantity import Quantity, Range
 
+SCHEMA_VERSION = 2
 DETAILED = 16
 """Videos of a report that keep every detail; those of the others are in the run's videos.jsonl."""
 OF_FIRST = f"; empty after the first {DETAILED} videos of a report"

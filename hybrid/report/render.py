@@ -12,6 +12,7 @@ from hybrid.files import write_aside
 from hybrid.report import figures
 from hybrid.report.cut import draw
 from hybrid.report.figures import Bar
+from hybrid.report.load import REPORT
 from hybrid.report.model import Report
 from hybrid.report.tables import SPREADS, to_csv, to_markdown
 from hybrid.report.text import number, si
@@ -34,12 +35,18 @@ def write_report(report: Report, folder: Path) -> tuple[Path, Path]:
         The paths of the first two.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    data, page = folder / "report.json", folder / "report.html"
+    data = folder / REPORT
     write_aside(data, (json.dumps(report.model_dump(mode="json"), indent=1, allow_nan=False) + "\n").encode())
+    return data, write_pages(report, folder)
+
+
+def write_pages(report: Report, folder: Path) -> Path:
+    """Write all but `report.json`; returns the path of the page."""
+    page = folder / "report.html"
     write_aside(page, to_html(report).encode())
     write_aside(folder / "report.md", to_markdown(report).encode())
     write_aside(folder / "videos.csv", to_csv(report).encode())
-    return data, page
+    return page
 
 
 def to_html(report: Report) -> str:
