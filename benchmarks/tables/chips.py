@@ -49,7 +49,7 @@ class OnChip:
 
 def nothing_to_map(method: Method) -> str:
     """Why a chip takes nothing of a method without spiking layers; empty where it has some."""
-    found = [count(part) for part in method.parts]
+    found = [count(part) for part in method.parts if part.name in method.protocol.runs]
     if any(part.spiking_layers for part in found):
         return ""
     return (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from plotly.subplots import make_subplots
 
 from benchmarks.tables.rows import CONFIGS, Row
@@ -36,7 +37,8 @@ def picture(rows: list[Row]) -> bytes:
                           textcoords="offset points", fontsize=8)  # fmt: skip
         axes.set(xscale="log", xlabel="J per video, as we count", ylabel=f"{data} top-1 [%], as the paper states")
         axes.grid(alpha=0.25)
-        axes.margins(x=0.16)
+        axes.margins(x=0.2)
+    axes.legend(handles=[Line2D([], [], color=c, marker="o", ls="", label=kind) for kind, c in COLOURS.items()])
     out = io.BytesIO()
     figure.savefig(out, format="png", dpi=130, metadata={"Software": None})
     return out.getvalue()
