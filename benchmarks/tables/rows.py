@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from benchmarks.costs import count as count_costs
@@ -12,7 +13,7 @@ from benchmarks.tables.count import count
 from benchmarks.tables.method import Method, Protocol
 from benchmarks.tables.zoo import METHODS
 from benchmarks.tables.zoo.ours import ours
-from hybrid.model.ablations import ABLATIONS, FULL
+from hybrid.model.ablations import ABLATIONS
 from hybrid.shipped import CLIPS
 
 TOLERANCE = 0.05
@@ -75,15 +76,14 @@ def rows(stated: dict[str, paper.Stated]) -> list[Row]:
     ]  # fmt: skip
 
 
-_ACS: dict[str, float] = {}
+@cache
+def _acs(config: str, clips: tuple[Path, ...]) -> float:
+    return float(count_costs(config, (), list(clips))["gac"] * 1e9)
 
 
 def our_row(name: str, stated: paper.Stated, clips: tuple[Path, ...] = CLIPS) -> Row:
     """One of the paper's own rows; accumulates by `benchmarks/costs.py` on real clips."""
-    config = CONFIGS[name]
-    if config not in _ACS:
-        _ACS[config] = count_costs(config, (), list(clips))["gac"] * 1e9
-    return Row(ours(name, config), stated, _ACS[config])
+    return Row(ours(name, CONFIGS[name]), stated, _acs(CONFIGS[name], clips))
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +135,3 @@ def measured_accuracy(document: str) -> dict[str, str]:
             break
         found[cells[0]] = cells[3]
     return found
-
-
-__all__ = ["FULL", "Ablation", "Row", "ablations", "our_row", "rows"]

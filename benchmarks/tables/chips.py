@@ -1,0 +1,82 @@
+"""What the chip profiles could take of a method, and what the planner then predicts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from benchmarks.tables.count import count
+from benchmarks.tables.method import Method
+from hwsim.chip import load
+from hybrid.graph import ModelGraph, trace
+from hybrid.model import HybridModel, load_config
+from hybrid.model.inputs import input_ports, to_tensors
+from hybrid.partition import Aim, make_plan
+from hybrid.platform import load_host, load_link
+from hybrid.runtime.clip import load_clip
+from hybrid.training.initialise import scale_to_firing_rate
+
+CHIPS = ("loihi2", "tianjic")
+HOST, LINK = "horowitz45", "pcie4"
+EVERY = 4
+"""Of how many views one gives the activities, as in `benchmarks/costs.py`."""
+
+
+@dataclass(frozen=True, slots=True)
+class OnChip:
+    """A model split between a chip and the host, as the planner predicts it (events and link, no static power).
+
+    Attributes:
+        chip: its profile.
+        joules: per video with every layer on the chip that may and can run there.
+        host_joules: per video with everything on the host.
+        refused: why a spiking layer stays on the host; empty where none has to.
+    """
+
+    chip: str
+    joules: float
+    host_joules: float
+    refused: str
+
+    @property
+    def text(self) -> str:
+        """In words."""
+        why = f"; {self.refused}" if self.refused else ""
+        return f"{self.chip}: {self.joules:.3f} J (all on the host {self.host_joules:.3f} J){why}"
+
+
+def nothing_to_map(method: Method) -> str:
+    """Why a chip takes nothing of a method without spiking layers; empty where it has some."""
+    found = [count(part) for part in method.parts if part.name in method.protocol.runs]
+    if any(part.spiking_layers for part in found):
+        return ""
+    return (
+        f"none of its {sum(part.layers for part in found)} layers spikes: it stays on the host, at the J/V of this row"
+    )
+
+
+def predict(config: str, clip: Path) -> list[OnChip]:
+    """Plans of one of our configs for every chip, with activities of a real clip."""
+    graph, found = _graph(config, clip), []
+    settings = load_config(config).input
+    bits = {port.name: port.bits for port in input_ports(settings)}
+    host, link = load_host(HOST), load_link(LINK)
+    for name in CHIPS:
+        plan = make_plan(graph, load(name), host, link, bits, Aim())
+        stay = [p for p in plan.placements if graph.ops[p.op].spiking and p.chip_j is None]
+        found.append(OnChip(
+            name, plan.baselines["all legal on the chip"] * settings.views,
+            plan.baselines["all on the host"] * settings.views, "; ".join(p.violations[0] for p in stay),
+        ))  # fmt: skip
+    return found
+
+
+def _graph(config: str, clip: Path) -> ModelGraph:
+    torch.manual_seed(0)
+    model = HybridModel(load_config(config)).eval()
+    settings = model.config.input
+    values = tuple(x[::EVERY] for x in to_tensors(load_clip(clip, settings), settings))
+    scale_to_firing_rate(model, *values)
+    return trace(model, values)
