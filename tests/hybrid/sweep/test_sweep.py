@@ -141,7 +141,7 @@ def test_the_page_needs_no_network_follows_the_reader_s_theme_and_rings_the_fron
     assert "prefers-color-scheme: dark" in html
     assert "<link" not in html
     assert 'src="http' not in html
-    rings = re.search(r'"mode":"markers","name":"front","x":(\[.*?\]),"y":(\[.*?\])', html)
+    rings = re.search(r'"name":"front, with ranges","x":(\[.*?\]),"y":(\[.*?\])', html)
     assert rings is not None
     assert [json.loads(x) for x in rings.groups()] == [[2.0, 1.0], [1.0, 2.0]]
     assert "<b>4 points</b>, 2 on the front, 1 that do not fit" in html
