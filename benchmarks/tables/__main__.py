@@ -55,7 +55,7 @@ def main() -> None:
     stated = [rows(paper.TABLE_1), rows(paper.TABLE_2)]
     every = [row for table in stated for row in table]
     sheet = Sheet("method", "J/V", "paper", "difference", "what gives the paper's figure")
-    for row in {row.method.name: row for row in reversed(every)}.values():
+    for row in reversed({row.method.name: row for row in reversed(every)}.values()):
         sheet.add_row(
             row.method.name, f"{row.joules:.3f}", f"{row.stated.joules}", f"{row.difference():+.1%}", row.verdict
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from hybrid.runtime.clip import load_clip
 from hybrid.training.initialise import scale_to_firing_rate
 
 CHIPS = ("loihi2", "tianjic")
-HOST, LINK = "horowitz45", "pcie4"
+HOSTS, LINK = ("horowitz45", "h100"), "pcie4"
 EVERY = 4
 """Of how many views one gives the activities, as in `benchmarks/costs.py`."""
 
@@ -29,13 +30,14 @@ class OnChip:
     """A model split between a chip and the host, as the planner predicts it (events and link, no static power).
 
     Attributes:
-        chip: its profile.
+        chip, host: their profiles.
         joules: per video with every layer on the chip that may and can run there.
         host_joules: per video with everything on the host.
         refused: why a spiking layer stays on the host; empty where none has to.
     """
 
     chip: str
+    host: str
     joules: float
     host_joules: float
     refused: str
@@ -44,7 +46,7 @@ class OnChip:
     def text(self) -> str:
         """In words."""
         why = f"; {self.refused}" if self.refused else ""
-        return f"{self.chip}: {self.joules:.3f} J (all on the host {self.host_joules:.3f} J){why}"
+        return f"{self.chip} + {self.host}: {self.joules:.3f} J (all on the host {self.host_joules:.3f} J){why}"
 
 
 def nothing_to_map(method: Method) -> str:
@@ -52,22 +54,32 @@ def nothing_to_map(method: Method) -> str:
     found = [count(part) for part in method.parts if part.name in method.protocol.runs]
     if any(part.spiking_layers for part in found):
         return ""
-    return (
-        f"none of its {sum(part.layers for part in found)} layers spikes: it stays on the host, at the J/V of this row"
-    )
+    layers = sum(len(part.layers) - 1 for part in found)
+    return f"none of its {layers} layers spikes: it stays on the host, at the J/V of this row"
+
+
+def on_gpu(method: Method) -> float:
+    """Joules per video on an H100 by its profile, one view at a time: each layer as long as its slowest resource.
+
+    Convolutions and linear layers are one kernel each, attention's products one in all; the planner counts every op.
+    """
+    host, total = load_host("h100"), 0.0
+    for part in method.parts:
+        each = sum(host.energy(macs, weights).nominal for macs, weights in count(part).layers)
+        total += each * method.protocol.runs.get(part.name, 0) * method.protocol.views
+    return total
 
 
 def predict(config: str, clip: Path) -> list[OnChip]:
-    """Plans of one of our configs for every chip, with activities of a real clip."""
+    """Plans of one of our configs for every host and chip, with activities of a real clip."""
     graph, found = _graph(config, clip), []
     settings = load_config(config).input
     bits = {port.name: port.bits for port in input_ports(settings)}
-    host, link = load_host(HOST), load_link(LINK)
-    for name in CHIPS:
-        plan = make_plan(graph, load(name), host, link, bits, Aim())
+    for host, name in itertools.product(HOSTS, CHIPS):
+        plan = make_plan(graph, load(name), load_host(host), load_link(LINK), bits, Aim())
         stay = [p for p in plan.placements if graph.ops[p.op].spiking and p.chip_j is None]
         found.append(OnChip(
-            name, plan.baselines["all legal on the chip"] * settings.views,
+            name, host, plan.baselines["all legal on the chip"] * settings.views,
             plan.baselines["all on the host"] * settings.views, "; ".join(p.violations[0] for p in stay),
         ))  # fmt: skip
     return found

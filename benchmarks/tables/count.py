@@ -42,7 +42,8 @@ class Counted:
         macs: outside spiking layers.
         spiking_macs: inside spiking layers, if they were dense.
         overlooked: those of `macs` inside modules marked `Overlooked`.
-        layers: convolutions and linear layers.
+        layers: of each convolution and linear layer, its multiply-accumulates and the bytes of its fp32 weights; what
+            belongs to none, as attention's products, comes last, without weights.
         spiking_layers: of leaky integrate-and-fire neurons.
     """
 
@@ -50,7 +51,7 @@ class Counted:
     macs: int
     spiking_macs: int
     overlooked: int
-    layers: int
+    layers: tuple[tuple[int, int], ...]
     spiking_layers: int
 
 
@@ -72,12 +73,18 @@ def count(part: Part) -> Counted:
     def inside(kind: type[nn.Module]) -> int:
         return sum(flops.get(f"{root}.{name}", 0) for name, m in module.named_modules() if isinstance(m, kind)) // 2
 
+    kinds = nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear
+    found = {name: m for name, m in module.named_modules() if isinstance(m, kinds)}
+    layers = [
+        (flops.get(f"{root}.{name}", 0) // 2, sum(4 * p.numel() for p in m.parameters())) for name, m in found.items()
+    ]
+    rest = counter.get_total_flops() // 2 - sum(macs for macs, _ in layers)
     spiking = inside(ConvLIF)
     return Counted(
         parameters=sum(p.numel() for p in module.parameters()),
         macs=counter.get_total_flops() // 2 - spiking,
         spiking_macs=spiking,
         overlooked=inside(Overlooked),
-        layers=sum(isinstance(m, (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)) for m in module.modules()),
+        layers=(*layers, (rest, 0)),
         spiking_layers=sum(isinstance(m, ConvLIF) for m in module.modules()),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from benchmarks.tables.chips import OnChip, nothing_to_map
+from benchmarks.tables.chips import OnChip, nothing_to_map, on_gpu
 from benchmarks.tables.measure import Speed
 from benchmarks.tables.rows import Ablation, Row
 
@@ -57,6 +57,7 @@ def method_record(row: Row, on_chips: Mapping[str, list[OnChip]], speeds: Mappin
         "paper: V/s": stated.speed,
         "V/s on this CPU": speed.videos_per_second if speed else None,
         "of it reading [s/video]": speed.reading_s if speed else None,
+        "J/V on an H100, by profile": on_gpu(method),
         "on a chip": chips,
         "filled in": method.filled_in,
         "source": method.source,

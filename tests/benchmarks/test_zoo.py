@@ -10,7 +10,7 @@ from torchvision.models import vit_l_16
 from benchmarks.tables.count import Part, count
 from benchmarks.tables.zoo import METHODS, alt
 from benchmarks.tables.zoo.i3d import I3D
-from benchmarks.tables.zoo.transformer import ViT, attend
+from benchmarks.tables.zoo.transformer import Attention, ViT, attend
 
 MILLIONS = {
     "VidTr": 90.89,  # Das Biswas et al., table 1
@@ -75,7 +75,13 @@ def test_the_counter_agrees_with_a_count_by_hand():
     found = count(Part("small", lambda: net.to("meta"), ((1, 3, 8, 8),)))
     assert found.macs == 8 * 4 * 4 * 3 * 9 + 128 * 10
     assert found.parameters == 3 * 8 * 9 + 16 + 128 * 10 + 10
-    assert (found.layers, found.spiking_layers, found.spiking_macs, found.overlooked) == (2, 0, 0, 0)
+    assert found.layers == ((8 * 4 * 4 * 3 * 9, 4 * 3 * 8 * 9), (128 * 10, 4 * 1290), (0, 0))
+    assert (found.spiking_layers, found.spiking_macs, found.overlooked) == (0, 0, 0)
+
+
+def test_the_products_of_attention_belong_to_no_layer():
+    found = count(Part("small", lambda: Attention(8, 2), ((1, 5, 8),)))
+    assert found.layers == ((5 * 64, 4 * 72), (5 * 128, 4 * 144), (5 * 64, 4 * 72), (2 * 5 * 5 * 8, 0))
 
 
 def test_no_weight_of_a_counted_model_has_memory():

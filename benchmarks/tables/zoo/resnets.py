@@ -121,7 +121,7 @@ COVIAR = Method(
     source="Wu et al., CVPR 2018",
     parts=tuple(stream(n, b, KINETICS) for n, b in (("I", resnet152), ("motion", resnet18), ("residual", resnet18))),
     protocol=Protocol("8x10 views of one I-frame, motion and residual each", 80, _TRIPLET),
-    others=(Protocol(_SCRIPT_TEXT, 10, _GOP, evidence=SCRIPT),
+    others=(Protocol(_SCRIPT_TEXT, 10, _GOP, evidence=f"{SCRIPT} for Wu et al. and DMC-Net"),
             Protocol("its authors': 25 frames x 10 crops", 250, _TRIPLET)),
 )  # fmt: skip
 LIU = Method(
