@@ -80,9 +80,14 @@ def predict(config: str, clip: Path) -> list[OnChip]:
         stay = [p for p in plan.placements if graph.ops[p.op].spiking and p.chip_j is None]
         found.append(OnChip(
             name, host, plan.baselines["all legal on the chip"] * settings.views,
-            plan.baselines["all on the host"] * settings.views, "; ".join(p.violations[0] for p in stay),
+            plan.baselines["all on the host"] * settings.views, _refusal([p.violations[0] for p in stay]),
         ))  # fmt: skip
     return found
+
+
+def _refusal(reasons: list[str]) -> str:
+    """How many layers stay, and the first one's reason."""
+    return f"{len(reasons)} spiking layers stay on the host, the first since {reasons[0]}" if reasons else ""
 
 
 def _graph(config: str, clip: Path) -> ModelGraph:
