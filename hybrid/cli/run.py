@@ -12,6 +12,7 @@ from hybrid.cli.user import run_arrays
 
 if TYPE_CHECKING:
     from hybrid.report import Report
+    from hybrid.runtime.classify import Classified
 
 INTERRUPTED = 130
 """Exit code of a command that Ctrl-C ended, as shells give it."""
@@ -44,12 +45,15 @@ def run(
 
     Example: [bold]hybrid run runs/bundle clips/ --out runs/clips --check lava-fused[/bold]
     """
+    from ann_part.measure import resolve_device
     from hybrid.bundle import load_bundle
     from hybrid.model.config import ModelConfig
     from hybrid.report.render import write_report
+    from hybrid.report.trace import Trace, write_trace
     from hybrid.runtime.journal import Journal
     from hybrid.runtime.run import run_videos, settings_of
     from hybrid.runtime.sources import find_videos
+    from hybrid.runtime.trace import trace_of
 
     loaded = load_bundle(bundle)
     if not isinstance(loaded.manifest.model, ModelConfig):
@@ -58,12 +62,18 @@ def run(
         return
     settings = settings_of(loaded, backend, check, device, repeats)
     found = find_videos(videos or (), lists)
-    journal = Journal(to, settings, fresh=fresh)
+    journal, traces = Journal(to, settings, fresh=fresh), list[Trace]()
+
+    def look(video: Path, classified: Classified) -> None:
+        traces.append(trace_of(loaded, video.name, classified, resolve_device(settings.device)))
+
     try:
         with progress() as tell:
-            report = run_videos(loaded, found, settings, journal=journal, readers=readers, tell=tell)
+            report = run_videos(loaded, found, settings, journal=journal, readers=readers, look=look, tell=tell)
             tell("write the report", 0, 1)
             _, page = write_report(report, to)
+            for trace in traces:
+                write_trace(trace, to)
     except KeyboardInterrupt:
         kept = f"{journal.finished} finished videos are kept in {to}; the same command goes on from there"
         err.print(f"stopped: {kept}", markup=False, highlight=False, soft_wrap=True)

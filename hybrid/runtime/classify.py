@@ -51,11 +51,13 @@ class Classified:
         scores: logits of every view [V, classes].
         usage: everything that was done.
         timing: of the chip.
+        values: the inputs of the ANN program.
     """
 
     scores: Tensor
     usage: account.Usage
     timing: Timing
+    values: tuple[Tensor, ...]
 
     @property
     def device(self) -> str:
@@ -117,7 +119,7 @@ class Classifier:
             ann_weight_bytes=manifest.host_weight_bytes, read_s=read_s,
         )  # fmt: skip
         timing = step_times(manifest.chip, self._bundle.mapping, found.counts)
-        return Classified(measured.output, usage, timing)
+        return Classified(measured.output, usage, timing, found.values)
 
     def cross(self, views: Views, name: str, tell: Tell) -> Boundary:
         """The spiking part alone, some GOPs at a time so that memory stays bounded."""
