@@ -162,7 +162,7 @@ class Classifier:
         return Boundary(values, simulated.counts, traffic)
 
 
-def probabilities(scores: Tensor, classes: Sequence[str]) -> Prediction:
+def prediction_of(scores: Tensor, classes: Sequence[str]) -> Prediction:
     """The prediction from the logits of some views [V, classes]: their mean, the consensus that models train with."""
     shares = scores.mean(0).softmax(0)
     named = {label: float(share) for label, share in zip(classes, shares, strict=True)}
@@ -176,7 +176,7 @@ def result_of(bundle: Bundle, video: str, classified: Classified, exact: bool | 
     steps = timing.step.mean(0)
     return VideoResult(
         video=video,
-        prediction=probabilities(classified.scores, bundle.video_model().classes),
+        prediction=prediction_of(classified.scores, bundle.video_model().classes),
         exact=exact,
         counts=account.counts_of(usage),
         energy_j=account.energy_of(usage, manifest.chip, bundle.mapping, timing, manifest.host, manifest.link),

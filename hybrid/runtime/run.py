@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from ann_part.measure import resolve_device
@@ -41,6 +41,16 @@ def settings_of(
     digest = hashlib.sha256(bundle.manifest.model_dump_json().encode()).hexdigest()
     where = resolve_device(device).type
     return Settings(bundle=digest, backend=backend, check=tuple(dict.fromkeys(check)), device=where, repeats=repeats)
+
+
+@contextmanager
+def open_classifier(bundle: Bundle, settings: Settings) -> Iterator[Classifier]:
+    """A bundle made ready to run, with the backends that the settings name; they end with the context."""
+    with executors(bundle.network, settings.device) as executor:
+        yield Classifier(
+            bundle, executor, backend=settings.backend, check=settings.check, device=resolve_device(settings.device),
+            repeats=settings.repeats,
+        )  # fmt: skip
 
 
 def run_videos(
@@ -96,14 +106,10 @@ class _Run:
 
     def outcomes(self, videos: Sequence[Path], readers: int, tell: Tell) -> Iterator[VideoResult | Failure]:
         """Every video in order: from the journal, or made now and written there."""
-        journal, used = self._journal, self.settings
+        journal = self._journal
         kept = {video for video in videos if journal is not None and journal.holds(video)}
         with ExitStack() as stack:
-            executor = stack.enter_context(executors(self._bundle.network, used.device))
-            classifier = Classifier(
-                self._bundle, executor, backend=used.backend, check=used.check, device=resolve_device(used.device),
-                repeats=used.repeats,
-            )  # fmt: skip
+            classifier = stack.enter_context(open_classifier(self._bundle, self.settings))
             loading = load_ahead([video for video in videos if video not in kept], self._load, readers)
             stack.callback(loading.close)
             for number, video in enumerate(videos):
