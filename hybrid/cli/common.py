@@ -30,6 +30,9 @@ PIPED_WIDTH = 160
 out = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
 err = Console(width=None if sys.stderr.isatty() else PIPED_WIDTH, stderr=True)
 
+INTERRUPTED = 130
+"""Exit code of a command that Ctrl-C ended, as shells give it."""
+
 CHIP = typer.Option("loihi2", help="Chip profile, or a TOML file.")
 HOST = typer.Option("horowitz45", help="Energy accounting of the ANN part: a profile, or a TOML file.")
 LINK = typer.Option("pcie4", help="Link profile, or a TOML file.")

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from hybrid.cli.common import DEVICE, JSON, app, err, out, print_json, progress
+from hybrid.cli.common import DEVICE, INTERRUPTED, JSON, app, err, out, print_json, progress
+from hybrid.cli.stream import STDIN, run_stream
 from hybrid.cli.user import run_arrays
 
 if TYPE_CHECKING:
     from hybrid.report import Report
+    from hybrid.runtime.classify import Classified
 
-INTERRUPTED = 130
-"""Exit code of a command that Ctrl-C ended, as shells give it."""
 FAILURES = 20
 """Failed videos that the terminal lists."""
 
@@ -34,6 +34,10 @@ def run(
     device: str = DEVICE,
     repeats: int = typer.Option(7, min=1, help="Timed runs of the ANN part, on the first video."),
     readers: int = typer.Option(2, min=0, help="Threads that prepare the next videos."),
+    follow: bool = typer.Option(
+        False, "--follow", help="The one video is still being written: a prediction per GOP as it comes."
+    ),
+    idle: float = typer.Option(10.0, min=0.1, help="Of --follow: seconds without growth after which the video ends."),
     fresh: bool = typer.Option(False, "--fresh", help="Replace what an earlier run left in --out."),
     as_json: bool = JSON,
 ) -> None:
@@ -42,14 +46,20 @@ def run(
     Each result is written as it comes: the same command goes on where a stopped run was. A video that fails is
     reported, and the others are finished. A user's model writes its outputs to outputs.npz.
 
+    With - for the videos (standard input), or --follow, one JSON line per GOP goes to stdout as it comes, and no
+    file is written.
+
     Example: [bold]hybrid run runs/bundle clips/ --out runs/clips --check lava-fused[/bold]
     """
+    from ann_part.measure import resolve_device
     from hybrid.bundle import load_bundle
     from hybrid.model.config import ModelConfig
     from hybrid.report.render import write_report
+    from hybrid.report.trace import Trace, write_trace
     from hybrid.runtime.journal import Journal
     from hybrid.runtime.run import run_videos, settings_of
     from hybrid.runtime.sources import find_videos
+    from hybrid.runtime.trace import trace_of
 
     loaded = load_bundle(bundle)
     if not isinstance(loaded.manifest.model, ModelConfig):
@@ -57,13 +67,22 @@ def run(
         run_arrays(loaded, files, to, backend=backend, check=tuple(check), device=device, as_json=as_json)
         return
     settings = settings_of(loaded, backend, check, device, repeats)
+    if follow or STDIN in (videos or ()):
+        run_stream(loaded, videos or (), settings, follow=follow, idle_s=idle)
+        return
     found = find_videos(videos or (), lists)
-    journal = Journal(to, settings, fresh=fresh)
+    journal, traces = Journal(to, settings, fresh=fresh), list[Trace]()
+
+    def look(video: Path, classified: Classified) -> None:
+        traces.append(trace_of(loaded, video.name, classified, resolve_device(settings.device)))
+
     try:
         with progress() as tell:
-            report = run_videos(loaded, found, settings, journal=journal, readers=readers, tell=tell)
+            report = run_videos(loaded, found, settings, journal=journal, readers=readers, look=look, tell=tell)
             tell("write the report", 0, 1)
             _, page = write_report(report, to)
+            for trace in traces:
+                write_trace(trace, to)
     except KeyboardInterrupt:
         kept = f"{journal.finished} finished videos are kept in {to}; the same command goes on from there"
         err.print(f"stopped: {kept}", markup=False, highlight=False, soft_wrap=True)

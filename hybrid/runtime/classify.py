@@ -51,11 +51,13 @@ class Classified:
         scores: logits of every view [V, classes].
         usage: everything that was done.
         timing: of the chip.
+        values: the inputs of the ANN program.
     """
 
     scores: Tensor
     usage: account.Usage
     timing: Timing
+    values: tuple[Tensor, ...]
 
     @property
     def device(self) -> str:
@@ -117,7 +119,7 @@ class Classifier:
             ann_weight_bytes=manifest.host_weight_bytes, read_s=read_s,
         )  # fmt: skip
         timing = step_times(manifest.chip, self._bundle.mapping, found.counts)
-        return Classified(measured.output, usage, timing)
+        return Classified(measured.output, usage, timing, found.values)
 
     def cross(self, views: Views, name: str, tell: Tell) -> Boundary:
         """The spiking part alone, some GOPs at a time so that memory stays bounded."""
@@ -160,7 +162,7 @@ class Classifier:
         return Boundary(values, simulated.counts, traffic)
 
 
-def probabilities(scores: Tensor, classes: Sequence[str]) -> Prediction:
+def prediction_of(scores: Tensor, classes: Sequence[str]) -> Prediction:
     """The prediction from the logits of some views [V, classes]: their mean, the consensus that models train with."""
     shares = scores.mean(0).softmax(0)
     named = {label: float(share) for label, share in zip(classes, shares, strict=True)}
@@ -174,7 +176,7 @@ def result_of(bundle: Bundle, video: str, classified: Classified, exact: bool | 
     steps = timing.step.mean(0)
     return VideoResult(
         video=video,
-        prediction=probabilities(classified.scores, bundle.video_model().classes),
+        prediction=prediction_of(classified.scores, bundle.video_model().classes),
         exact=exact,
         counts=account.counts_of(usage),
         energy_j=account.energy_of(usage, manifest.chip, bundle.mapping, timing, manifest.host, manifest.link),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from ann_part.measure import resolve_device
@@ -16,7 +16,7 @@ from hybrid.report.build import build_report
 from hybrid.report.model import Failure, Report, VideoResult
 from hybrid.runtime.ahead import load_ahead
 from hybrid.runtime.backends import check_names, executors
-from hybrid.runtime.classify import Classifier, Tell, result_of
+from hybrid.runtime.classify import Classified, Classifier, Tell, result_of
 from hybrid.runtime.clip import load_clip
 from hybrid.runtime.journal import Journal, Settings
 from hybrid.video.transform import Views
@@ -24,6 +24,8 @@ from snn_export.lava import LavaError
 
 ANN_REPEATS = 7
 """Timed runs of the ANN part on the first video; the median counts, the extremes are the band."""
+
+Look = Callable[[Path, Classified], None]
 
 
 def settings_of(
@@ -41,6 +43,16 @@ def settings_of(
     return Settings(bundle=digest, backend=backend, check=tuple(dict.fromkeys(check)), device=where, repeats=repeats)
 
 
+@contextmanager
+def open_classifier(bundle: Bundle, settings: Settings) -> Iterator[Classifier]:
+    """A bundle made ready to run, with the backends that the settings name; they end with the context."""
+    with executors(bundle.network, settings.device) as executor:
+        yield Classifier(
+            bundle, executor, backend=settings.backend, check=settings.check, device=resolve_device(settings.device),
+            repeats=settings.repeats,
+        )  # fmt: skip
+
+
 def run_videos(
     bundle: Bundle,
     videos: Sequence[Path],
@@ -49,6 +61,7 @@ def run_videos(
     journal: Journal | None = None,
     not_checked: Mapping[str, str] | None = None,
     readers: int = 2,
+    look: Look | None = None,
     tell: Tell = lambda what, done, total: None,
 ) -> Report:
     """Classify each video once; counts and prices come from the simulator.
@@ -63,6 +76,7 @@ def run_videos(
         journal: where results are kept.
         not_checked: backends that the caller left out, and why; goes into the report.
         readers: threads that prepare the next videos.
+        look: shown the first video that is classified now, with everything that it did.
         tell: told (what, done, of how many).
 
     Raises:
@@ -73,7 +87,7 @@ def run_videos(
     """
     if not videos:
         raise BadInputError("videos", "no video was given", "name at least one file")
-    run = _Run(bundle, settings or settings_of(bundle), journal, strict=journal is None or len(videos) == 1)
+    run = _Run(bundle, settings or settings_of(bundle), journal, look, strict=journal is None or len(videos) == 1)
     found = aggregate(run.outcomes(videos, readers, tell))
     used = run.settings
     checked = tuple(dict.fromkeys((used.backend, *used.check))) if used.check else ()
@@ -83,20 +97,19 @@ def run_videos(
 class _Run:
     """One run of a bundle on many videos; `device` is known, in words, after the first of them."""
 
-    def __init__(self, bundle: Bundle, settings: Settings, journal: Journal | None, *, strict: bool) -> None:
+    def __init__(
+        self, bundle: Bundle, settings: Settings, journal: Journal | None, look: Look | None, *, strict: bool
+    ) -> None:
         self.settings, self.device = settings, ""
-        self._bundle, self._journal, self._strict, self._warm = bundle, journal, strict, False
+        self._bundle, self._journal, self._look, self._strict = bundle, journal, look, strict
+        self._warm = False
 
     def outcomes(self, videos: Sequence[Path], readers: int, tell: Tell) -> Iterator[VideoResult | Failure]:
         """Every video in order: from the journal, or made now and written there."""
-        journal, used = self._journal, self.settings
+        journal = self._journal
         kept = {video for video in videos if journal is not None and journal.holds(video)}
         with ExitStack() as stack:
-            executor = stack.enter_context(executors(self._bundle.network, used.device))
-            classifier = Classifier(
-                self._bundle, executor, backend=used.backend, check=used.check, device=resolve_device(used.device),
-                repeats=used.repeats,
-            )  # fmt: skip
+            classifier = stack.enter_context(open_classifier(self._bundle, self.settings))
             loading = load_ahead([video for video in videos if video not in kept], self._load, readers)
             stack.callback(loading.close)
             for number, video in enumerate(videos):
@@ -139,4 +152,7 @@ class _Run:
             what = f"{type(error).__name__}: {error}"
             return Failure(video=str(video), where=str(video), what=what, fix="run it alone with --debug")
         self.device = classified.device
+        if self._look is not None:
+            self._look(video, classified)
+            self._look = None
         return result_of(self._bundle, str(video), classified, True if self.settings.check else None)

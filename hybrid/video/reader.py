@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import RawIOBase
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -14,13 +15,12 @@ import av
 from hybrid.errors import BadInputError
 from hybrid.video.builder import GopBuilder, Workspace, vectors_of
 from hybrid.video.codecs import TRANSCODE, traceability
-from hybrid.video.follow import Following
 from hybrid.video.gop import Gop
 
 log = logging.getLogger(__name__)
 
 I_FRAME, P_FRAME, B_FRAME = 1, 2, 3
-Source = str | Path | IO[bytes] | Following
+Source = str | Path | IO[bytes] | RawIOBase
 Result = TypeVar("Result")
 LIVE_PROBE_BYTES = 32768
 """How much of a stream is looked at before its first frame: FFmpeg's 5 MB would hold up a camera for seconds."""
@@ -258,6 +258,9 @@ class GopReader:
                 builder, number = self._begin(frame, number), number + 1
             elif kind is not None and builder is not None:
                 self._add(builder, frame, kind)
+                if builder.steps == self._options.max_steps:  # a stream's next I-frame may be long in coming
+                    yield builder.finish()
+                    builder = None
         if builder is not None:
             yield builder.finish()
         if self._lost:
