@@ -36,7 +36,7 @@ def test_help_lists_every_command_and_each_has_an_example(hybrid):
     assert code == 0
     commands = (
         "demo", "ingest", "transcode", "train", "evaluate", "synthesize", "figures", "partition", "compile", "inspect",
-        "run", "chips", "simulate",
+        "run", "report", "chips", "simulate",
     )  # fmt: skip
     for command in commands:
         assert command in out
@@ -269,7 +269,7 @@ def test_the_demo_prints_one_json_object_and_leaves_nothing_running(tmp_path):
         assert len(processes) > 4
         assert segments
     assert len(result["videos"]) == 2
-    assert (tmp_path / "demo" / "report.html").stat().st_size > 100_000
+    assert (tmp_path / "demo" / "report.html").stat().st_size > 20_000
     assert_gone(processes, segments)
 
 
