@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -86,7 +88,9 @@ def run(
     except KeyboardInterrupt:
         kept = f"{journal.finished} finished videos are kept in {to}; the same command goes on from there"
         err.print(f"stopped: {kept}", markup=False, highlight=False, soft_wrap=True)
-        raise typer.Exit(INTERRUPTED) from None
+        journal.close()
+        sys.stderr.flush()
+        os._exit(INTERRUPTED)  # everything is on disk, and taking torch and the readers down takes over a second
     finally:
         journal.close()
     show_report(report, page, as_json)

@@ -109,7 +109,9 @@ def test_hostile_values_under_right_checksums_end_in_a_verdict(bundle_dir, tmp_p
     seal(copy, *([] if name == "manifest.json" else [name]))
     found = verify(copy)
     assert found.exit_code in (0, 2, 4)
-    assert all(name in check.where for check in failed(found) if check.name == "contents")
+    # a program that lost a weight is told by where the manifest counts its weights
+    part = name.partition(".")[0]
+    assert all(part in f"{check.where} {check.detail}" for check in failed(found) if check.name == "contents")
 
 
 def test_another_network_under_right_checksums_is_found_where_it_first_differs(copy, bundle, seal):

@@ -96,7 +96,7 @@ def test_ctrl_c_ends_a_stream_that_gives_nothing_more(bundle_dir, demo_clips):
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert err.decode().startswith("stopped: ")
+    assert "stopped: " in err.decode()
 
 
 def test_bad_streams_are_refused_with_a_clear_line(hybrid, bundle_dir, demo_clips, tmp_path, monkeypatch):
