@@ -8,7 +8,7 @@ PYTHON := $(shell cat .python-version)
 READY := $(VENV)/.ready
 
 
-.PHONY: help setup demo test lint types pytest wheel-check constraints clean
+.PHONY: help setup demo test lint types pytest tables wheel-check constraints clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -29,6 +29,9 @@ types: $(READY)
 
 pytest: $(READY)
 	@$(BIN)/python -m pytest
+
+tables: $(READY)  ## the paper's tables, every method counted anew (runs/tables; a few minutes)
+	@$(BIN)/python -m benchmarks.tables --out runs/tables
 
 wheel-check: $(READY)  ## build the wheel and run the demo from it, in a clean environment
 	@bash .ci/wheel-check

@@ -92,7 +92,8 @@ def build(program: Program) -> nn.Module:
         for record in program.records:
             kind, name = record["op"], str(record["name"])
             if kind == "input":
-                nodes[name] = graph.placeholder(name)
+                # torch puts this name into Python code that it runs: never one from the file
+                nodes[name] = graph.placeholder(f"input_{len(nodes)}")
             elif kind == "tensor":
                 nodes[name] = nodes[f"/{record['target']}"]
             elif kind == "output":
@@ -100,7 +101,9 @@ def build(program: Program) -> nn.Module:
                 graph.output(results[0] if len(results) == 1 else tuple(results))
             elif kind == "call":
                 args, kwargs = _decode(record["args"], nodes), _decode(record["kwargs"], nodes)
-                nodes[name] = graph.call_function(_operator(str(record["target"])), tuple(args), kwargs)
+                target = _operator(str(record["target"]))
+                _check_keywords(target, kwargs)
+                nodes[name] = graph.call_function(target, tuple(args), kwargs)
             else:
                 raise ProgramError(f"unknown kind of record {kind!r}")
     except (KeyError, TypeError, IndexError, AttributeError) as error:
@@ -181,6 +184,14 @@ def _operator(target: str) -> Any:
     if not isinstance(found, torch._ops.OpOverload) or found._schema.is_mutable:
         raise ProgramError(f"operator {target!r} changes its input and is not allowed")
     return found
+
+
+def _check_keywords(target: Any, kwargs: Any) -> None:
+    """Refuse keywords that the operator does not have: torch puts them into Python code that it runs."""
+    schema = getattr(target, "_schema", None)
+    known = {argument.name for argument in schema.arguments} if schema else set()
+    if not isinstance(kwargs, dict) or not kwargs.keys() <= known:
+        raise ProgramError(f"{target} does not take the keywords {kwargs!r}")
 
 
 def _portable(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

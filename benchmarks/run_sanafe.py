@@ -19,7 +19,7 @@ from typing import Any
 
 import sanafe
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of the data that is read here."""
 Data = dict[str, Any]
 
@@ -41,8 +41,10 @@ def build(data: Data) -> tuple[Any, Any]:
                 neuron.set_attributes(soma_hw_name=one["soma"][i], dendrite_hw_name="dendrite", **_own(one, i))
                 neuron.map_to_core(cores[one["tile"][i]][one["core"][i]])
     for edge in data["edges"]:
-        weights = {"weight": [float(w) for w in edge["weight"]]}
-        groups[edge["source"]].connect_neurons_sparse(groups[edge["target"]], weights, edge["pairs"])
+        target, weights = groups[edge["target"]], {"weight": [float(w) for w in edge["weight"]]}
+        for neuron in target.neurons:  # a synapse takes the unit that its target names when it is made
+            neuron.set_attributes(default_synapse_hw_name=edge["unit"])
+        groups[edge["source"]].connect_neurons_sparse(target, weights, edge["pairs"])
     return chip, net
 
 
@@ -50,7 +52,7 @@ def _own(one: Data, i: int) -> Data:
     if "spikes" in one:
         return {"model_attributes": {"spikes": [bool(x) for x in one["spikes"][i]]}}
     attributes = {key: values[i] for key, values in one["attributes"].items()}
-    return {"default_synapse_hw_name": one["synapse"][i], "model_attributes": attributes}
+    return {"model_attributes": attributes}
 
 
 def run(data: Data, architecture: Any, net: Any, traced: bool) -> tuple[list[Data], float]:

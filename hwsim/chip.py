@@ -64,6 +64,9 @@ class CoreLimits(BaseModel):
     outputs: int | None = Field(default=None, ge=1, description="pairs of a neuron and a destination core")
     weight_bits: int = Field(ge=1, le=32, description="bits of a weight, sign included")
     shared_convolution: bool = Field(description="a kernel is stored once per core, else unrolled")
+    ann_bits: int | None = Field(
+        default=None, ge=2, le=8, description="bits of weights and activations of artificial neurons, if it has such"
+    )
     source: str = Field(min_length=1, description="where the limits come from")
 
 

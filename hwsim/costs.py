@@ -13,6 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from hwsim.quantity import Quantity
 
+KINDS = ("conv", "dense", "sparse")
+"""Kinds of connections that are priced apart: convolutions and pooling, matrices, lists of synapses."""
+
 
 class _Costs(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -43,6 +46,7 @@ class BarrierCosts(_Costs):
     timing: Literal["barrier"]
     energy_synapse_conv: Quantity = Field(description="per synaptic operation of a convolution")
     energy_synapse_dense: Quantity = Field(description="per synaptic operation of a dense connection")
+    energy_synapse_sparse: Quantity = Field(description="per synaptic operation of a list of synapses")
     energy_neuron_update: Quantity = Field(description="per mapped neuron and step")
     energy_neuron_active: Quantity = Field(description="more, where the neuron has state, bias or input")
     energy_spike: Quantity = Field(description="more, where the neuron fires")
@@ -52,6 +56,7 @@ class BarrierCosts(_Costs):
     energy_hop_ns: Quantity = Field(description="per packet and tile crossed north or south")
     time_synapse_conv: Quantity = Field(description="per synaptic operation of a convolution")
     time_synapse_dense: Quantity = Field(description="per synaptic operation of a dense connection")
+    time_synapse_sparse: Quantity = Field(description="per synaptic operation of a list of synapses")
     time_neuron_update: Quantity = Field(description="per mapped neuron and step")
     time_neuron_active: Quantity = Field(description="more, where the neuron has state, bias or input")
     time_spike: Quantity = Field(description="more, where the neuron fires")
@@ -73,6 +78,16 @@ class BarrierCosts(_Costs):
     def sync_time(self, tiles: int) -> Quantity:
         """The barrier of a network that covers `tiles` tiles: the last entry that begins at or below it."""
         return [entry.time for entry in self.sync if entry.tiles <= tiles][-1]
+
+    @property
+    def energy_synapse(self) -> tuple[Quantity, ...]:
+        """Energy of a synaptic operation, in the order of `KINDS`."""
+        return self.energy_synapse_conv, self.energy_synapse_dense, self.energy_synapse_sparse
+
+    @property
+    def time_synapse(self) -> tuple[Quantity, ...]:
+        """Time of a synaptic operation, in the order of `KINDS`."""
+        return self.time_synapse_conv, self.time_synapse_dense, self.time_synapse_sparse
 
     @property
     def prices_activity(self) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hwsim.chip import Chip
-from hwsim.costs import BarrierCosts, PhaseCosts
+from hwsim.costs import KINDS, BarrierCosts, PhaseCosts
 from hwsim.engine.counts import Counts
 from hwsim.mapping.model import Mapping
 from hwsim.quantity import Quantity, Range, Ranges
@@ -74,7 +74,7 @@ def energy(chip: Chip, mapping: Mapping, counts: Counts, timing: Timing) -> Ener
     """
     check_chip(chip, mapping, counts)
     costs = chip.costs
-    items = _items(costs, mapping, counts)
+    items = _items(costs, counts)
     zero = Range(0.0, 0.0, 0.0)
     by_event: dict[str, Range] = {}
     by_core = zero.of(np.zeros(len(mapping.cores)))
@@ -89,16 +89,16 @@ def energy(chip: Chip, mapping: Mapping, counts: Counts, timing: Timing) -> Ener
     return Energy(total, by_event, _by_layer(mapping, by_core), by_core, tuple(sources))
 
 
-def _items(costs: BarrierCosts | PhaseCosts, mapping: Mapping, counts: Counts) -> list[_Item]:
+def _items(costs: BarrierCosts | PhaseCosts, counts: Counts) -> list[_Item]:
     if isinstance(costs, PhaseCosts):
         gops, steps, cores = counts.spikes.shape
         phases = np.full(cores, gops * steps)
         return [_Item("core_phases", "energy_core_phase", costs.energy_core_phase, phases)]
-    dense = np.array([core.dense for core in mapping.cores])
-    synops = counts.synops.sum((0, 1))
-    named = [
-        ("synaptic_operations", "energy_synapse_conv", synops * ~dense),
-        ("synaptic_operations", "energy_synapse_dense", synops * dense),
+    synops = counts.synops_by_kind.sum((0, 1))
+    named = [("synaptic_operations", f"energy_synapse_{kind}", synops[:, i]) for i, kind in enumerate(KINDS)]
+    if counts.active_updates is not None:
+        named.append(("neuron_updates", "energy_neuron_active", counts.active_updates.sum((0, 1))))
+    named += [
         ("neuron_updates", "energy_neuron_update", counts.neuron_updates.sum((0, 1))),
         ("spikes", "energy_spike", counts.spikes.sum((0, 1))),
         ("packets", "energy_packet", counts.packets_sent.sum((0, 1))),
@@ -106,8 +106,6 @@ def _items(costs: BarrierCosts | PhaseCosts, mapping: Mapping, counts: Counts) -
         ("hops", "energy_hop_ew", counts.hops_ew.sum((0, 1))),
         ("hops", "energy_hop_ns", counts.hops_ns.sum((0, 1))),
     ]
-    if counts.active_updates is not None:
-        named.insert(3, ("neuron_updates", "energy_neuron_active", counts.active_updates.sum((0, 1))))
     return [_Item(event, constant, getattr(costs, constant), count) for event, constant, count in named]
 
 

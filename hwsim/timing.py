@@ -6,7 +6,7 @@ side, a link passes one packet after the other, and all wait for the slowest:
 
     step = max over cores and links of (send, receive, link) + sync(mapped tiles)
     send = updates x t_update + active x t_active + spikes x t_spike + packets sent x t_packet
-    receive = packets received x t_packet_in + synaptic operations x t_synapse
+    receive = packets received x t_packet_in + synaptic operations of each kind x t_synapse
     link = packets over it x t_hop of its direction
 
 A maximum over cores and links is a lower bound that follows the measured time of Loihi 2 closely (Timcheck et al.
@@ -30,7 +30,7 @@ from hwsim.costs import BarrierCosts
 from hwsim.engine.counts import Counts
 from hwsim.mapping.model import Mapping
 from hwsim.mapping.routing import Link
-from hwsim.quantity import Quantity, Range, Ranges
+from hwsim.quantity import Range, Ranges
 from snn_export.network import IntArray, SpikingNetwork
 
 
@@ -73,7 +73,7 @@ def step_times(chip: Chip, mapping: Mapping, counts: Counts) -> Timing:
     check_chip(chip, mapping, counts)
     costs = chip.costs
     if isinstance(costs, BarrierCosts):
-        core = _send(costs, counts).maximum(_receive(costs, mapping, counts))
+        core = _send(costs, counts).maximum(_receive(costs, counts))
         link = _links(costs, counts)
         sync = costs.sync_time(len(set(mapping.tiles))).si
     else:
@@ -126,19 +126,14 @@ def _send(costs: BarrierCosts, counts: Counts) -> Ranges:
     return send
 
 
-def _receive(costs: BarrierCosts, mapping: Mapping, counts: Counts) -> Ranges:
-    operations = per_core(mapping, costs.time_synapse_conv, costs.time_synapse_dense)
-    synapses = Ranges(*(counts.synops * np.array(t) for t in zip(*operations, strict=True)))
-    return costs.time_packet_in.si.of(counts.packets_received) + synapses
+def _receive(costs: BarrierCosts, counts: Counts) -> Ranges:
+    receive = costs.time_packet_in.si.of(counts.packets_received)
+    for i, time in enumerate(costs.time_synapse):
+        receive = receive + time.si.of(counts.synops_by_kind[..., i])
+    return receive
 
 
 def _links(costs: BarrierCosts, counts: Counts) -> Ranges:
     hops = [(costs.time_hop_ew if link.direction in "EW" else costs.time_hop_ns).si for link in counts.links]
     edges = (np.array([getattr(hop, edge) for hop in hops]) for edge in ("low", "nominal", "high"))
     return Ranges(*(counts.link_load * times for times in edges))
-
-
-def per_core(mapping: Mapping, conv: Quantity, dense: Quantity) -> list[tuple[float, float, float]]:
-    """Low, nominal and high of one synaptic operation on each core, by the kind of its synapses."""
-    ranges = [(dense if core.dense else conv).si for core in mapping.cores]
-    return [(x.low, x.nominal, x.high) for x in ranges]

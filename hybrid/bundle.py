@@ -2,43 +2,50 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping as MappingType
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from safetensors import SafetensorError
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from safetensors.torch import load_file, save
 from torch import nn
 
-from ann_part.program import Program, ProgramError, build
+from ann_part.program import Program, build
 from hwsim.chip import Chip
-from hwsim.mapping import Mapping, from_json, to_json
-from hybrid import exports
+from hwsim.mapping import Mapping, MappingError, from_json, to_json
+from hwsim.mapping.check import check_mapping
+from hybrid import exports, parity
 from hybrid.errors import BadInputError, VerificationError
 from hybrid.files import folder_aside
 from hybrid.model.config import ModelConfig
+from hybrid.parity import Replay
 from hybrid.platform import Host, Link
+from hybrid.sealed import AGAIN, FileRecord, check, read_json, reading, record, size_of
 from hybrid.user.model import UserModel
 from snn_export import files as network_files
 from snn_export.network import SpikingNetwork
 
-MANIFEST = "manifest.json"
+MANIFEST, SEAL = "manifest.json", "manifest.sha256"
+"""The manifest, and its own checksum as `sha256sum` writes it."""
 SCHEMA_VERSION: Literal[1] = 1
 CONTENTS = (
     network_files.STRUCTURE, network_files.ARRAYS, exports.NIR, "ann.json", "ann.safetensors", "mapping.json",
+    parity.FILE,
 )  # fmt: skip
 """What every bundle holds beside the manifest; netx files come with it where the network can be said so."""
 ANN = ("ann.json", "ann.safetensors")
 FEED = ("feed.json", "feed.safetensors")
 """What the host computes for the chip, in bundles of users' models that need it."""
+SEAL_LIMIT = 100
+"""Bytes of the checksum's file."""
+NEURON_LIMIT = 2**26
+"""Neurons of a network that is read."""
 
 
 class Parity(BaseModel):
-    """Evidence that the compiled network runs the same everywhere, from the calibration clip.
+    """What was compared when the network was compiled, on the calibration clip, which is not in the bundle.
 
     Attributes:
         backends: executors that agreed bit for bit with the integer reference.
@@ -68,10 +75,23 @@ class Manifest(BaseModel):
     host_macs: int = Field(description="multiply-accumulates of the ANN program per GOP")
     host_weight_bytes: int = Field(description="bytes of its weights")
     parity: Parity
+    replay: Replay = Field(description="the check that `hybrid verify` makes again")
     source: dict[str, str] = Field(description="the checkpoint: hash and training notes")
     versions: dict[str, str] = Field(description="of what wrote the bundle")
     exports: dict[str, str] = Field({}, description="per format of other tools: what it does not say, or why not")
-    files: dict[str, str] = Field(description="sha256 of every other file")
+    files: dict[str, FileRecord] = Field(description="size and sha256 of every other file")
+
+    @field_validator("files")
+    @classmethod
+    def _names_are_known(cls, files: dict[str, FileRecord]) -> dict[str, FileRecord]:
+        """A file of another name could lie outside the folder."""
+        for name in files:
+            if name not in (*CONTENTS, *FEED) and not exports.NETX.fullmatch(name):
+                raise ValueError(f"{name!r} is no file of a bundle")
+        wanted = {*CONTENTS, *(FEED if FEED[0] in files else ())}
+        if missing := sorted(wanted - set(files)):
+            raise ValueError(f"it does not list {missing[0]}")
+        return files
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -133,11 +153,16 @@ def write_bundle(
             _write_program(aside, FEED, feed)
         (aside / "mapping.json").write_text(_json(to_json(mapping)))
         contents, notes = exports.export(network)
+        replay, contents[parity.FILE] = parity.record(network)
         for name, data in contents.items():
             (aside / name).write_bytes(data)
-        checksums = {name: _sha256(aside / name) for name in sorted({*CONTENTS, *contents, *(FEED if feed else ())})}
-        record = Manifest(schema_version=SCHEMA_VERSION, files=checksums, exports=dict(notes), **manifest)
-        (aside / MANIFEST).write_text(_json(record.model_dump(mode="json")))
+        names = sorted({*CONTENTS, *contents, *(FEED if feed else ())})
+        files = {name: record(aside / name) for name in names}
+        found = Manifest(
+            schema_version=SCHEMA_VERSION, files=files, exports=dict(notes), replay=replay, **manifest
+        )  # fmt: skip
+        (aside / MANIFEST).write_text(_json(found.model_dump(mode="json")))
+        (aside / SEAL).write_text(_seal(aside))
 
 
 def load_bundle(folder: Path) -> Bundle:
@@ -147,24 +172,76 @@ def load_bundle(folder: Path) -> Bundle:
         BadInputError: where it is no bundle, or one of another schema version.
         VerificationError: where a file was changed after it was written.
     """
-    manifest = _manifest(folder)
-    feeds = FEED[0] in manifest.files
-    for name in (*CONTENTS, *(FEED if feeds else ()), *filter(exports.NETX.fullmatch, manifest.files)):
-        path = folder / name
-        if not path.is_file():
-            raise BadInputError(str(path), "this file of the bundle is missing", "compile the model again")
-        if _sha256(path) != manifest.files.get(name):
-            raise VerificationError(
-                str(path),
-                "its checksum is not the one in the manifest: it was changed",
-                "compile the model again",
-            )
-    try:
-        ann, feed = _read_program(folder, ANN), _read_program(folder, FEED) if feeds else None
-        mapping = from_json(json.loads((folder / "mapping.json").read_text()))
-    except (ProgramError, SafetensorError, ValueError, KeyError, TypeError) as error:
-        raise BadInputError(str(folder), f"the bundle cannot be read: {error}", "compile the model again") from error
-    return Bundle(manifest, network_files.read(folder), mapping, ann, feed)
+    manifest = read_manifest(folder)
+    for name, wanted in manifest.files.items():
+        check(folder / name, wanted)
+    return read_contents(folder, manifest)
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read the manifest after verifying its schema version and its own checksum.
+
+    Raises:
+        BadInputError: where there is none, or one of another schema version.
+        VerificationError: where it was changed after it was written.
+    """
+    path = folder / MANIFEST
+    if not path.exists():
+        what = f"it holds no {MANIFEST}, so it is no bundle"
+        raise BadInputError(str(folder), what, "give a folder that `hybrid compile` wrote")
+    with reading(path):
+        data = read_json(path)
+        version = data.get("schema_version") if isinstance(data, dict) else None
+        if version != SCHEMA_VERSION:
+            what = f"schema version {version}; this program reads {SCHEMA_VERSION}"
+            raise BadInputError(str(path), what, "use the version of hybrid-snn that wrote it")
+    seal = folder / SEAL
+    if size_of(seal) > SEAL_LIMIT or seal.read_bytes() != _seal(folder).encode():
+        raise VerificationError(
+            str(path), f"its checksum is not the one in {seal.name}: one of the two was changed", AGAIN
+        )
+    with reading(path):
+        return Manifest.model_validate(data)
+
+
+def read_contents(folder: Path, manifest: Manifest) -> Bundle:
+    """Read all parts of a bundle whose checksums are right, and see whether they belong together.
+
+    Raises:
+        BadInputError: where a file does not hold what it should, whatever its checksum says.
+    """
+    with reading(folder / network_files.STRUCTURE):
+        network = network_files.read(folder)
+        neurons = sum(layer.size for layer in network.layers)
+        if neurons > NEURON_LIMIT:
+            raise ValueError(f"{neurons:,} neurons; this program takes up to {NEURON_LIMIT:,}")
+        network.require_fixed("a chip")
+    with reading(folder / "mapping.json"):
+        mapping = from_json(read_json(folder / "mapping.json"))
+        _check_places(mapping, manifest.chip)
+        check_mapping(network, mapping)
+    ann = _read_program(folder, ANN)
+    feed = _read_program(folder, FEED) if FEED[0] in manifest.files else None
+    return Bundle(manifest, network, mapping, ann, feed)
+
+
+def _check_places(mapping: Mapping, chip: Chip) -> None:
+    """Refuse a mapping of another chip, or cores that are not on it."""
+    mesh, fix = chip.mesh, "map this network again"
+    found = (mapping.chip, mapping.tiles_x, mapping.tiles_y, mapping.cores_per_tile)
+    if found != (chip.name, mesh.tiles_x, mesh.tiles_y, mesh.cores_per_tile):
+        raise MappingError("$.chip", f"mapped to {mapping.chip!r}, and the manifest has {chip.name!r}", fix)
+    taken: set[tuple[int, ...]] = set()
+    sizes = (mapping.chips, mesh.tiles_x, mesh.tiles_y, mesh.cores_per_tile)
+    for i, core in enumerate(mapping.cores):
+        place = (core.chip, core.x, core.y, core.slot)
+        if place in taken or not all(0 <= at < size for at, size in zip(place, sizes, strict=True)):
+            raise MappingError(f"$.cores[{i}]", f"place {place} is taken, or not on the chip", fix)
+        taken.add(place)
+        if None in (core.used.synapse_memory_bytes, core.used.inputs, core.used.outputs):
+            raise MappingError(f"$.cores[{i}].used", "it does not say all that the core holds", fix)
+    if not 1 <= mapping.chips <= len(mapping.cores):
+        raise MappingError("$.chips", f"{mapping.chips} chips for {len(mapping.cores)} cores", fix)
 
 
 def _write_program(folder: Path, files: tuple[str, str], program: Program) -> None:
@@ -173,32 +250,15 @@ def _write_program(folder: Path, files: tuple[str, str], program: Program) -> No
 
 
 def _read_program(folder: Path, files: tuple[str, str]) -> nn.Module:
-    records = json.loads((folder / files[0]).read_text())["records"]
-    return build(Program(tuple(records), load_file(folder / files[1])))
-
-
-def _manifest(folder: Path) -> Manifest:
-    path = folder / MANIFEST
-    if not path.is_file():
-        raise BadInputError(
-            str(folder),
-            f"it holds no {MANIFEST}, so it is no bundle",
-            "give a folder that `hybrid compile` wrote",
-        )
-    try:
-        data = json.loads(path.read_text())
-        version = data.get("schema_version") if isinstance(data, dict) else None
-        if version != SCHEMA_VERSION:
-            what = f"schema version {version}; this program reads {SCHEMA_VERSION}"
-            raise BadInputError(str(path), what, "use the version of hybrid-snn that wrote it")
-        return Manifest.model_validate(data)
-    except (json.JSONDecodeError, ValidationError) as error:
-        raise BadInputError(str(path), f"not a manifest of ours: {error}", "compile the model again") from error
+    with reading(folder / files[1]):
+        tensors = load_file(folder / files[1])
+    with reading(folder / files[0]):
+        return build(Program(tuple(read_json(folder / files[0])["records"]), tensors))
 
 
 def _json(data: object) -> str:
     return json.dumps(data, indent=1, sort_keys=True, allow_nan=False) + "\n"
 
 
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def _seal(folder: Path) -> str:
+    return f"{record(folder / MANIFEST).sha256}  {MANIFEST}\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from hybrid.graph import ModelGraph, trace
 from hybrid.model.checkpoint import Checkpoint
 from hybrid.model.inputs import INPUT_NAMES, chip_values, input_ports, to_tensors
 from hybrid.partition import Aim, Plan, make_plan
+from hybrid.partition.artificial import effect
 from hybrid.partition.extract import chip_layers, example_inputs, host_module
 from hybrid.partition.measure import measure_ops
 from hybrid.platform import Host, Link
@@ -33,6 +34,17 @@ from snn_export.quantize import quantize
 
 STAGES = ("trace", "partition", "quantise", "map", "export", "verify", "write")
 PACKAGES = ("hybrid-snn", "torch", "numpy", "av", "nir", "h5py")
+
+
+def trace_model(checkpoint: Checkpoint, calibration: Views) -> tuple[ModelGraph, dict[str, int]]:
+    """Trace a model on real GOPs; the graph, and bits of a value of each graded input.
+
+    Raises:
+        BadInputError: for a model that cannot be traced.
+    """
+    config = checkpoint.model.config.input
+    graph = trace(checkpoint.model, to_tensors(calibration, config))
+    return graph, {port.name: port.bits for port in input_ports(config)}
 
 
 def plan_model(
@@ -52,12 +64,11 @@ def plan_model(
         BadInputError: for a model that cannot be traced.
         IllegalPlanError: for a pin that no target can carry out.
     """
-    config = checkpoint.model.config.input
-    inputs = to_tensors(calibration, config)
-    graph = trace(checkpoint.model, inputs)
-    bits = {port.name: port.bits for port in input_ports(config)}
+    graph, bits = trace_model(checkpoint, calibration)
+    inputs = to_tensors(calibration, checkpoint.model.config.input)
     measured = measure_ops(graph, inputs, aim.measure, len(inputs[0])) if aim.measure else None
-    return graph, make_plan(graph, chip, host, link, bits, aim, measured)
+    plan = make_plan(graph, chip, host, link, bits, aim, measured)
+    return graph, replace(plan, effect=effect(graph, plan.artificial, inputs, chip))
 
 
 def compile_model(
@@ -103,7 +114,7 @@ def compile_model(
     on_stage("export")
     values = dict(zip(INPUT_NAMES, to_tensors(calibration, config), strict=True))
     try:
-        program = export_program(module, example_inputs(graph, host_inputs, values))
+        program = export_program(module, example_inputs(graph, host_inputs, values), strict=False)
     except ProgramError as error:
         raise HybridError("the ANN part", str(error), "change the model to use plain torch operators") from error
     on_stage("verify")
@@ -127,7 +138,7 @@ def plan_record(graph: ModelGraph, plan: Plan) -> dict[str, Any]:
     return {
         "coverage": plan.coverage(graph), "ops": record["placements"], "crossings": record["crossings"],
         "predicted_j_per_gop": plan.energy_j, "predicted_s_per_gop": plan.latency_s, "cores": plan.cores,
-        "baselines_j_per_gop": plan.baselines, "front": record["front"],
+        "baselines_j_per_gop": plan.baselines, "front": record["front"], "effect": record["effect"],
     }  # fmt: skip
 
 

@@ -13,7 +13,7 @@ NETX = re.compile(r"netx(-\w+)?\.net")
 """Names of the netx files: one, or one per stream with the name of its input."""
 
 
-def export(network: SpikingNetwork) -> tuple[Mapping[str, bytes], Mapping[str, str]]:
+def export(network: SpikingNetwork) -> tuple[dict[str, bytes], Mapping[str, str]]:
     """Write what can be written; equal networks give equal bytes.
 
     Returns:

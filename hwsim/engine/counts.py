@@ -14,6 +14,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from scipy import sparse
 
+from hwsim.costs import KINDS
 from hwsim.mapping.check import check_mapping
 from hwsim.mapping.fanout import HOST, Fanout, dense_synops, fanouts
 from hwsim.mapping.model import Mapping
@@ -27,7 +28,8 @@ class Counts:
 
     Attributes:
         spikes: firing neurons [G, T, K].
-        synops: effective synaptic operations, on the receiving core [G, T, K].
+        synops_by_kind: effective synaptic operations, on the receiving core, by the kind of their connection; kinds
+            in the order of `hwsim.costs.KINDS` [G, T, K, kinds].
         macs: those of `synops` whose input is graded [G, T, K].
         synops_dense: synaptic operations if every weight and every input counted [G, T, K].
         neuron_updates: neurons held, each updated in each step [G, T, K].
@@ -43,7 +45,7 @@ class Counts:
     """
 
     spikes: IntArray
-    synops: IntArray
+    synops_by_kind: IntArray
     macs: IntArray
     synops_dense: IntArray
     neuron_updates: IntArray
@@ -56,6 +58,11 @@ class Counts:
     interchip_packets: IntArray
     link_load: IntArray
     links: tuple[Link, ...]
+
+    @property
+    def synops(self) -> IntArray:
+        """Effective synaptic operations of all kinds, on the receiving core [G, T, K]."""
+        return np.asarray(self.synops_by_kind.sum(3))
 
     @property
     def acs(self) -> IntArray:
@@ -84,7 +91,7 @@ class Counter:
         self.fanouts = {fan.name: fan for fan in fanouts(network, mapping)}
         self._graded = {port.name for port in network.inputs if port.graded}
         self._ports = {port.name for port in network.inputs}
-        self._dense = dense_synops(network, mapping)
+        self._dense = dense_synops(network, mapping).sum(1)
         sizes = [[b - a for a, b in core.block] for core in mapping.cores]
         self._neurons = np.prod(np.array(sizes), 1)
         tiles, chips = mapping.tiles, np.array([core.chip for core in mapping.cores])
@@ -105,18 +112,20 @@ class Counter:
         gops, steps = next(iter(fired.values())).shape[:2]
         n, cores = gops * steps, len(self._neurons)
         flat = {name: _columns(x, n) for name, x in fired.items()}
-        spikes, synops, macs, received = (np.zeros((cores, n), np.int64) for _ in range(4))
+        spikes, macs, received = (np.zeros((cores, n), np.int64) for _ in range(3))
+        synops = np.zeros((len(KINDS), cores, n), np.int64)
         flows = []
         for name, fan in self.fanouts.items():
-            operations = fan.synops @ flat[name]
-            synops += operations
+            for kind, fan_out in fan.synops.items():
+                operations = fan_out @ flat[name]
+                synops[kind] += operations
+                if name in self._graded:
+                    macs += operations
             alike = self._alike[name]
             events = alike.sums @ flat[name]
             spikes += alike.held @ events
             flow = alike.flows @ events
             received += self._receivers[name] @ flow
-            if name in self._graded:
-                macs += operations
             if name not in self._ports:
                 flows.append(flow)
         inside = np.concatenate(flows)
@@ -130,7 +139,7 @@ class Counter:
 
         return Counts(
             spikes=shaped(spikes),
-            synops=shaped(synops),
+            synops_by_kind=shaped(synops),
             macs=shaped(macs),
             synops_dense=np.broadcast_to(self._dense, (gops, steps, cores)),
             neuron_updates=np.broadcast_to(self._neurons, (gops, steps, cores)),

@@ -18,7 +18,7 @@ import torch
 from hwsim.engine.classes import classes_of
 from hwsim.engine.counts import Counter
 from hwsim.engine.events import padded
-from hwsim.engine.kernels import Tally, count_events, from_rows, to_rows
+from hwsim.engine.kernels import Tally, count_events, to_rows
 from hwsim.engine.population import Each, Population
 from hwsim.engine.result import Record, Result
 from hwsim.mapping.geometry import shape3
@@ -60,8 +60,8 @@ class CpuExecutor:
                     fired[name][:, span] = self._events(name, maps[name])
                 for population, state in zip(self._populations, states, strict=True):
                     name = population.layer.name
-                    did = population.advance(maps, state, start, tape.keeps(name), each)
-                    tape.write(name, span, maps[name], did.trace)
+                    maps[name] = tape.spikes(name, span)
+                    did = population.advance(maps, state, tape.trace(name, span), start, each)
                     clipped[name] += did.clipped
                     wrapped[name] += did.wrapped
                     if self._fans:
@@ -84,30 +84,41 @@ class CpuExecutor:
 
 
 class _Tape:
-    """The recording of a batch, filled span by span."""
+    """Where kernels write spikes and potentials: rows of the recording itself, or rows for one span only."""
 
     def __init__(self, network: SpikingNetwork, gops: int, steps: int, record: Record) -> None:
-        self._shapes = {x.name: shape3(x.shape) for x in network.layers}
-        forms = {x.name: (gops, steps, *x.shape) for x in network.layers}
+        self._network, self._gops = network, gops
         kept = [x.name for x in network.layers if record == "all" or x.neuron.readout]
+        forms = {x.name: self._form(x.name, steps) for x in network.layers}
         self._potentials = {name: np.empty(forms[name], np.int32) for name in kept}
         self._spikes = {name: np.empty(forms[name], np.uint8) for name in kept if record == "all"}
 
-    def keeps(self, name: str) -> bool:
-        """Whether the potentials of a layer are recorded."""
-        return name in self._potentials
+    def spikes(self, name: str, span: slice) -> IntArray:
+        """For the spikes of a layer in some steps, uint8 [G, steps, rows, row]."""
+        if name in self._spikes:
+            return self._spikes[name][:, span]
+        return np.empty(self._form(name, span.stop - span.start), np.uint8)
 
-    def write(self, name: str, span: slice, spikes: IntArray, trace: IntArray) -> None:
-        """Keep what a layer did, both [G, steps, rows, row]."""
-        for arrays, values in ((self._spikes, spikes), (self._potentials, trace)):
-            if name in arrays:
-                places = arrays[name].reshape(*values.shape[:1], -1, *self._shapes[name])
-                for rows, place in zip(values, places, strict=True):
-                    from_rows(rows, place[span])
+    def trace(self, name: str, span: slice) -> IntArray:
+        """For the potentials after every step, int32 in the same form; of size 0 where nobody wants them."""
+        if name in self._potentials:
+            return self._potentials[name][:, span]
+        return np.empty((self._gops, 0, 0, 0), np.int32)
 
     def recording(self, saturations: MappingType[str, int]) -> Recording:
-        """What was written."""
-        return Recording(self._spikes, self._potentials, saturations)
+        """What was written, as views [G, T, *shape]: nothing is copied."""
+        spikes, potentials = ({n: self._places(n, x) for n, x in y.items()} for y in (self._spikes, self._potentials))
+        return Recording(spikes, potentials, saturations)
+
+    def _form(self, name: str, steps: int) -> tuple[int, int, int, int]:
+        shape = shape3(self._network.shapes[name])
+        return self._gops, steps, shape[1], padded(shape)
+
+    def _places(self, name: str, rows: IntArray) -> IntArray:
+        shape = self._network.shapes[name]
+        channels, _, width = shape3(shape)
+        places = rows[..., : width * channels].reshape(*rows.shape[:3], width, channels).transpose(0, 1, 4, 2, 3)
+        return places if len(shape) == 3 else places[..., 0, 0]
 
 
 def _rows(values: IntArray) -> IntArray:

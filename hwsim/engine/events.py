@@ -54,13 +54,14 @@ class Lattice:
         """Sums before the first place of a row."""
         return self.columns * self.shape[0]
 
+    def size(self, rows: tuple[int, int], steps: int) -> int:
+        """Sums of some rows over some steps, with room for what is looked at past the end."""
+        return (rows[1] - rows[0]) * self.stride * steps + padded(self.shape) + self.margin
+
     def block(self, rows: tuple[int, int], steps: int, kind: type, marked: bool) -> Block:
-        """Zero sums for some rows over some steps, with room for one whole vector past the end."""
-        first, last = rows
-        size = (last - first) * self.stride * steps + padded(self.shape) + self.margin
-        return Block(
-            np.zeros(size, kind), np.zeros(size if marked else 0, np.uint8), self.stride, self.margin, first, last
-        )
+        """Zero sums for some rows over some steps."""
+        size = self.size(rows, steps)
+        return Block(np.zeros(size, kind), np.zeros(size if marked else 0, np.uint8), self.stride, self.margin, *rows)
 
 
 def lattice(layer: Layer, sources: Mapping[str, tuple[int, ...]]) -> Lattice:

@@ -296,17 +296,6 @@ def to_rows(values: IntArray, rows: IntArray) -> None:
 
 
 @njit
-def from_rows(rows: IntArray, values: IntArray) -> None:
-    """The way back."""
-    steps, channels, height, width = values.shape
-    for t in range(steps):
-        for y in range(height):
-            for c in range(channels):
-                for x in range(width):
-                    values[t, c, y, x] = rows[t, y, x * channels + c]
-
-
-@njit
 def gather_classes(counts: IntArray, place_class: IntArray, present: IntArray, found: IntArray) -> None:
     """Add counts [steps, row classes, row] by class of place to `found` [steps, all row classes, place classes].
 

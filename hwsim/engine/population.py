@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise, product
@@ -36,17 +35,15 @@ _RESETS = {Reset.NONE: KEEP, Reset.ZERO: ZERO, Reset.SOFT: SOFT}
 
 
 class Did(NamedTuple):
-    """What a layer did in some steps of a batch of GOPs, besides its spikes.
+    """What was counted of a layer in some steps of a batch of GOPs.
 
     Attributes:
-        trace: potentials int32 [G, steps, rows, row]; of size 0 unless asked for.
         fired: spikes by atom, int32 [G, steps, atoms]; all 0 unless counted.
         active: active neurons by atom in the same form.
         clipped: potentials that were clipped.
         wrapped: currents that left 24 bits.
     """
 
-    trace: IntArray
     fired: IntArray
     active: IntArray
     clipped: int
@@ -62,14 +59,14 @@ class _Share:
         last: one past the last.
         ops: the events of each connection that reach these rows.
         classes: for counting; None where nobody counts.
-        free: sums that no thread uses at the moment, by number of steps.
+        free: sums that no thread uses at the moment.
     """
 
     first: int
     last: int
     ops: tuple[EventOp, ...]
     classes: Classes | None
-    free: defaultdict[int, list[Block]] = field(default_factory=lambda: defaultdict(list))
+    free: list[Block] = field(default_factory=list)
 
 
 class Population:
@@ -99,31 +96,27 @@ class Population:
         return np.zeros(shape, np.int32), np.zeros(shape if self.layer.neuron.ukeep else (gops, 0, 0), np.int64)
 
     def advance(
-        self, maps: dict[str, IntArray], state: tuple[IntArray, IntArray], start: int, traced: bool, each: Each
+        self, maps: Mapping[str, IntArray], state: tuple[IntArray, IntArray], trace: IntArray, start: int, each: Each
     ) -> Did:
         """Go through some steps, from step `start` on.
 
         Args:
-            maps: values of ports and layers, [G, steps, rows, row]; this layer's spikes, uint8, come to them.
+            maps: values of ports and layers, [G, steps, rows, row]; this layer's own, uint8, are written.
             state: what `zero_state` gave, as the steps before left it.
+            trace: for the potentials after every step, int32 in the same form; of size 0 where nobody asks.
             start: number of the first step.
-            traced: give the potentials after every step.
             each: runs the shares.
         """
         gops, steps = maps[self.layer.connections[0].source].shape[:2]
-        form = (gops, steps, *state[0].shape[1:])
         shares = self._in_shares(gops)
         whole = self._whole(maps, shares[0].ops)
-        maps[self.layer.name] = np.empty(form, np.uint8)
-        trace = np.empty(form if traced else (gops, 0, 0, 0), np.int32)
         clears = np.array([self.layer.neuron.clears_before(start + t) for t in range(steps)], np.uint8)
         atoms = self._fan.owner.size if self._fan else 0
         did = [np.zeros((gops, steps, atoms), np.int32) for _ in range(2)]
 
         def work(item: tuple[int, _Share]) -> tuple[int, IntArray | None, IntArray | None, int, int]:
             g, share = item
-            free, rows = share.free[steps], (share.first, share.last)
-            block = free.pop() if free else self._lattice.block(rows, steps, self._kind, self.counts_active)
+            block = self._block(share, steps)
             for connection, op, sums in zip(self.layer.connections, share.ops, whole, strict=True):
                 if sums is None:
                     op.add(maps[connection.source][g], block)
@@ -132,7 +125,7 @@ class Population:
             tally = self._tally(share, steps)
             own = State(state[0][g], state[1][g], maps[self.layer.name][g], trace[g], clears)
             clipped, wrapped = self._neurons(block, own, tally)
-            free.append(block)
+            share.free.append(block)
             counted = [share.classes.atoms(x) if share.classes and x.size else None for x in tally[:2]]
             return g, counted[0], counted[1], clipped, wrapped
 
@@ -142,7 +135,7 @@ class Population:
                 if part is not None:
                     total[g] += part
             clipped, wrapped = clipped + saturated, wrapped + overrun
-        return Did(trace, did[0], did[1], clipped, wrapped)
+        return Did(did[0], did[1], clipped, wrapped)
 
     def _in_shares(self, gops: int) -> list[_Share]:
         """As few shares of a GOP as keep all threads busy; a matrix or a list is not cut."""
@@ -157,6 +150,17 @@ class Population:
         connections, rows = self.layer.connections, (first, last)
         ops = tuple(event_op(c, self._shapes[c.source], self._lattice, rows) for c in connections)
         return _Share(first, last, ops, classes_of(self._fan, self.shape, first, last) if self._fan else None)
+
+    def _block(self, share: _Share, steps: int) -> Block:
+        """Zero sums for some steps: used ones, unless other threads have them or they are too small."""
+        rows = share.first, share.last
+        try:
+            block = share.free.pop()
+        except IndexError:
+            block = None
+        if block is None or block.sums.size < self._lattice.size(rows, steps):
+            return self._lattice.block(rows, steps, self._kind, self.counts_active)
+        return block
 
     def _whole(self, maps: Mapping[str, IntArray], ops: Sequence[EventOp]) -> list[IntArray | None]:
         """Sums of the connections that are better computed at once, float32 [G, steps, rows, values], else None."""

@@ -21,7 +21,8 @@ class Result:
     """What a run gives.
 
     Attributes:
-        recording: spikes and potentials; with `record="readout"` only the potentials of read-out layers.
+        recording: spikes and potentials; with `record="readout"` only the potentials of read-out layers. The
+            arrays may be views whose channels lie last in memory.
         counts: what every core did; None without a mapping.
         wraps: layer name to the number of synaptic currents that left 24 bits, over all steps and GOPs. The
             contract carries on exactly; a chip's 24-bit adder would wrap. What enters, a << 6, is proven to fit.

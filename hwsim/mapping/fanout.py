@@ -14,9 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
+from hwsim.costs import KINDS
 from hwsim.mapping.geometry import BoolArray, Shape3, channel_reach, shape3, taps
 from hwsim.mapping.model import Core, Mapping, Span
-from snn_export.network import Connection, Conv2d, Dense, IntArray, Layer, Sparse, SpikingNetwork, weighted
+from snn_export.network import Connection, Conv2d, Dense, IntArray, Layer, Sparse, SpikingNetwork, Synapse, weighted
 
 HOST = -1
 """Source of packets that come from an input port."""
@@ -32,7 +33,8 @@ class Fanout:
         columns: class of each column, int [W].
         atoms: row classes, column classes, channels; an atom's number is its index in that shape, C order.
         owner: the core that holds each atom, or HOST; int [atoms].
-        synops: synaptic operations per firing neuron, sparse int64 [cores, atoms].
+        synops: synaptic operations per firing neuron by the kinds of connections that there are, each a sparse
+            int64 [cores, atoms]; kinds are numbered as in `hwsim.costs.KINDS`.
         pairs: source core (or HOST) and destination core of each flow, int [pairs, 2].
         flows: 1 where a firing neuron sends that flow a packet, sparse int64 [pairs, atoms].
         held: 1 where the core holds the atom, sparse int64 [cores, atoms].
@@ -43,7 +45,7 @@ class Fanout:
     columns: IntArray
     atoms: tuple[int, int, int]
     owner: IntArray
-    synops: sparse.csr_matrix
+    synops: dict[int, sparse.csr_matrix]
     pairs: IntArray
     flows: sparse.csr_matrix
     held: sparse.csr_matrix
@@ -55,27 +57,28 @@ def fanouts(network: SpikingNetwork, mapping: Mapping) -> tuple[Fanout, ...]:
 
 
 def dense_synops(network: SpikingNetwork, mapping: Mapping) -> IntArray:
-    """Synaptic operations of each core in a step where every weight and input counts, int64 [cores].
+    """Synaptic operations of each core and kind in a step where every weight and input counts, int64 [cores, kinds].
 
     Taps that fall on padding are no operations, nor are pairs of neurons that a sparse connection leaves out.
     """
-    total = np.zeros(len(mapping.cores), np.int64)
+    total = np.zeros((len(mapping.cores), len(KINDS)), np.int64)
     held = {layer.name: [core for core in mapping.cores if core.layer == layer.name] for layer in network.layers}
     for layer in network.layers:
         for connection in layer.connections:
             source = network.shapes[connection.source]
             synapse = weighted(connection.synapse, source)
+            kind = kind_of(synapse)
             if isinstance(synapse, Conv2d):
                 rows, columns = (found.sum((0, 2)) for found in _taps(synapse, layer, source))
             for core in held[layer.name]:
                 channels = slice(*core.channels)
                 if isinstance(synapse, Conv2d):
                     places = int(rows[slice(*core.rows)].sum()) * int(columns[slice(*core.columns)].sum())
-                    total[core.id] += len(synapse.weight[channels]) * synapse.weight.shape[1] * places
+                    total[core.id, kind] += len(synapse.weight[channels]) * synapse.weight.shape[1] * places
                 elif isinstance(synapse, Dense):
-                    total[core.id] += synapse.weight[channels].size
+                    total[core.id, kind] += synapse.weight[channels].size
                 else:
-                    total[core.id] += np.count_nonzero(_within(synapse.rows, core.channels))
+                    total[core.id, kind] += np.count_nonzero(_within(synapse.rows, core.channels))
     return total
 
 
@@ -92,7 +95,7 @@ def _fanout(network: SpikingNetwork, mapping: Mapping, name: str) -> Fanout:
         owner[np.ix_(*inside, np.isin(np.arange(channels), range(*core.channels)))] = core.id
     owner = owner.reshape(-1)
     synops = _synops(network, mapping, name, users, (atoms, firsts))
-    entries = synops.tocoo()
+    entries: sparse.coo_matrix = sum(synops.values(), sparse.csr_matrix((len(mapping.cores), owner.size))).tocoo()
     flow = np.stack([owner[entries.col], entries.row], 1).astype(np.int64)
     pairs, number = np.unique(flow, axis=0, return_inverse=True) if len(flow) else (flow, np.zeros(0, np.int64))
     held = np.flatnonzero(owner != HOST)
@@ -140,26 +143,36 @@ def _synops(
     name: str,
     users: list[tuple[Layer, Connection]],
     classes: tuple[tuple[int, int, int], tuple[IntArray, ...]],
-) -> sparse.csr_matrix:
-    """Nonzero weights from a neuron of each atom into each core, sparse int64 [cores, atoms]."""
+) -> dict[int, sparse.csr_matrix]:
+    """Nonzero weights from a neuron of each atom into each core by kind of connection, sparse int64 [cores, atoms]."""
     atoms, firsts = classes
     numbers = np.arange(int(np.prod(atoms))).reshape(atoms)
     shape = (len(mapping.cores), numbers.size)
-    values, cores, places = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    found: dict[int, list[tuple[IntArray, IntArray, IntArray]]] = {}
     for layer, connection in users:
         held = [core for core in mapping.cores if core.layer == layer.name]
         synapse = weighted(connection.synapse, network.shapes[name])
         if isinstance(synapse, Conv2d):
-            found = _taps(synapse, layer, network.shapes[name])
-            parts = _conv_fan(synapse, held, (found[0][:, :, firsts[0]], found[1][:, :, firsts[1]]))
+            reached = _taps(synapse, layer, network.shapes[name])
+            parts = _conv_fan(synapse, held, (reached[0][:, :, firsts[0]], reached[1][:, :, firsts[1]]))
         else:
             parts = _matrix_fan(synapse, held, shape3(network.shapes[name]))
         for core, (rows, columns, fan) in zip(held, parts, strict=True):
             at = np.nonzero(fan)
-            values.append(fan[at])
-            places.append(numbers[np.ix_(rows, columns)][at])
-            cores.append(np.full(values[-1].size, core.id))
-    return _matrix(np.concatenate(values), np.concatenate(cores), np.concatenate(places), shape)
+            triple = fan[at], np.full(at[0].size, core.id), numbers[np.ix_(rows, columns)][at]
+            found.setdefault(kind_of(synapse), []).append(triple)
+    result = {}
+    for kind, triples in found.items():
+        values, cores, places = (np.concatenate(part) for part in zip(*triples, strict=True))
+        result[kind] = _matrix(values, cores, places, shape)
+    return result
+
+
+def kind_of(synapse: Synapse) -> int:
+    """The kind of a connection, as numbered in `hwsim.costs.KINDS`."""
+    if isinstance(synapse, Dense):
+        return KINDS.index("dense")
+    return KINDS.index("sparse" if isinstance(synapse, Sparse) else "conv")
 
 
 def _conv_fan(

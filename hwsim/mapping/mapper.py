@@ -8,7 +8,7 @@ from hwsim.mapping.geometry import reaches
 from hwsim.mapping.model import Core, Mapping, Resources
 from hwsim.mapping.placement import place, sites
 from hwsim.mapping.tiling import Block, Demand, Tiling, block_resources, tile
-from snn_export.network import Dense, Layer, Sparse, SpikingNetwork
+from snn_export.network import Layer, SpikingNetwork
 
 
 def map_network(network: SpikingNetwork, chip: Chip) -> Mapping:
@@ -35,7 +35,7 @@ def on_snake(network: SpikingNetwork, chip: Chip) -> Mapping:
     held = _blocks(network, chip)
     where = sites(len(held), chip.mesh).tolist()
     cores = tuple(
-        Core(i, layer.name, _dense(layer), *block, on_chip, x, y, slot, used)
+        Core(i, layer.name, *block, on_chip, x, y, slot, used)
         for i, ((layer, block, used), (on_chip, x, y, slot)) in enumerate(zip(held, where, strict=True))
     )
     limits = Resources(chip.core.neurons, chip.core.synapse_memory_bytes, chip.core.inputs, chip.core.outputs)
@@ -43,10 +43,6 @@ def on_snake(network: SpikingNetwork, chip: Chip) -> Mapping:
     chips = -(-len(cores) // mesh.cores)
     active = chip.costs.prices_activity
     return Mapping(chip.name, mesh.tiles_x, mesh.tiles_y, mesh.cores_per_tile, chips, limits, active, cores)
-
-
-def _dense(layer: Layer) -> bool:
-    return isinstance(layer.connections[0].synapse, Dense | Sparse)
 
 
 def _blocks(network: SpikingNetwork, chip: Chip) -> list[tuple[Layer, Block, Resources]]:

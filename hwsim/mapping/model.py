@@ -10,8 +10,8 @@ from pydantic import TypeAdapter, ValidationError
 Span = tuple[int, int]
 """First index and one past the last."""
 
-SCHEMA = 1
-"""Version of the JSON form."""
+SCHEMA = 2
+"""Version of the JSON form. Schema 1 said of each core whether its weights are a matrix, as connections do."""
 
 
 class MappingError(ValueError):
@@ -54,7 +54,6 @@ class Core:
     Attributes:
         id: position in `Mapping.cores`.
         layer: name of the layer.
-        dense: the layer's synapses are a matrix or a list of weights, else convolutions or pooling.
         channels: channels (or features of a flat layer) held.
         rows: rows held; (0, 1) for a flat layer.
         columns: columns held; (0, 1) for a flat layer.
@@ -67,7 +66,6 @@ class Core:
 
     id: int
     layer: str
-    dense: bool
     channels: Span
     rows: Span
     columns: Span
@@ -122,13 +120,13 @@ def to_json(mapping: Mapping) -> dict[str, Any]:
 
 
 def from_json(data: dict[str, Any]) -> Mapping:
-    """The mapping that `to_json` wrote.
+    """The mapping that `to_json` wrote, of this schema or the one before.
 
     Raises:
         MappingError: naming the key that is missing, unknown or of the wrong type.
     """
-    if data.get("schema") != SCHEMA:
-        raise MappingError("$.schema", f"schema {data.get('schema')!r}", f"this version reads schema {SCHEMA}")
+    if data.get("schema") not in (1, SCHEMA):
+        raise MappingError("$.schema", f"schema {data.get('schema')!r}", f"this version reads schemas 1 to {SCHEMA}")
     known = set(Mapping.__dataclass_fields__)
     unknown = sorted(set(data) - known - {"schema"})
     if unknown:

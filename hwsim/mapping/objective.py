@@ -78,12 +78,8 @@ def core_work(network: SpikingNetwork, chip: Chip, mapping: Mapping) -> tuple[Fl
     neurons, inputs, outputs = (
         np.array([getattr(core.used, name) or 0 for core in mapping.cores]) for name in ("neurons", "inputs", "outputs")
     )
-    synapse = np.where(
-        [core.dense for core in mapping.cores],
-        costs.time_synapse_dense.si.nominal,
-        costs.time_synapse_conv.si.nominal,
-    )
+    synapse = [time.si.nominal for time in costs.time_synapse]
     each = (costs.time_neuron_update, costs.time_neuron_active, costs.time_spike)
     send = neurons * sum(time.si.nominal for time in each) + outputs * costs.time_packet.si.nominal
-    receive = inputs * costs.time_packet_in.si.nominal + dense_synops(network, mapping) * synapse
+    receive = inputs * costs.time_packet_in.si.nominal + dense_synops(network, mapping) @ synapse
     return np.asarray(send), np.asarray(receive)

@@ -81,11 +81,9 @@ def _core_bound(network: SpikingNetwork, chip: Chip, mapping: Mapping) -> int:
         return 0
     operations, owner = dense_synops(network, mapping), np.array([core.layer for core in mapping.cores])
     update = sum(t.si.nominal for t in (costs.time_neuron_update, costs.time_neuron_active, costs.time_spike))
-    slowest = 0.0
+    synapse, slowest = [time.si.nominal for time in costs.time_synapse], 0.0
     for layer in network.layers:
         own = owner == layer.name
-        dense = any(core.dense for core in mapping.cores if core.layer == layer.name)
-        synapse = (costs.time_synapse_dense if dense else costs.time_synapse_conv).si.nominal
-        work = max(layer.size * update, int(operations[own].sum()) * synapse)
+        work = max(layer.size * update, float(operations[own].sum(0) @ synapse))
         slowest = max(slowest, work / int(own.sum()))
     return math.floor(slowest * 1e12)

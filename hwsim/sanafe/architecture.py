@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from hwsim.costs import BarrierCosts
+from hwsim.costs import KINDS, BarrierCosts
 from hwsim.mapping.model import Mapping
 
 NEURONS = 1024
 """Neurons that SANA-FE's models hold per core."""
-SYNAPSE_CONV, SYNAPSE_DENSE, SOMA, HOST_SOMA = "synapse_conv", "synapse_dense", "lif", "host"
+SOMA, HOST_SOMA = "lif", "host"
+SYNAPSE = tuple(f"synapse_{kind}" for kind in KINDS)
+"""The unit that each kind of connection is processed by."""
 
 
 def architecture(costs: BarrierCosts, mapping: Mapping, hosts: Sequence[int]) -> dict[str, Any]:
@@ -60,10 +62,7 @@ def _priced_units(costs: BarrierCosts) -> dict[str, Any]:
     soma = both("neuron_update", "access_neuron") | both("neuron_active", "update_neuron") | both("spike", "spike_out")
     return {
         "axon_in": [{"name": "in", "attributes": both("packet_in", "message_in")}],
-        "synapse": [
-            _unit(SYNAPSE_CONV, "current_based", both("synapse_conv", "process_spike")),
-            _unit(SYNAPSE_DENSE, "current_based", both("synapse_dense", "process_spike")),
-        ],
+        "synapse": [_unit(name, "current_based", both(name, "process_spike")) for name in SYNAPSE],
         "dendrite": [_unit("dendrite", "accumulator", _zeros("update"))],
         "soma": [_unit(SOMA, "leaky_integrate_fire", soma)],
         "axon_out": [{"name": "out", "attributes": both("packet", "message_out")}],

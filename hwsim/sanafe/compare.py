@@ -20,7 +20,7 @@ from snn_export.network import IntArray, SpikingNetwork
 
 _SENT = ("spikes", "active_updates", "packets_sent", "hops_ew", "hops_ns")
 """Counts of a core's own neurons."""
-_RECEIVED = ("synops", "macs", "packets_received")
+_RECEIVED = ("synops_by_kind", "macs", "packets_received")
 """Counts of what reaches a core, which SANA-FE handles in the step in which it was sent."""
 
 
@@ -101,12 +101,14 @@ def _shifted(counts: Counts, mapping: Mapping, late: dict[str, int], imposed: bo
 
 
 def _shift(array: IntArray | None, lag: IntArray) -> IntArray | None:
-    """Counts [1, T, K] of which those of each core come `lag` steps later; 0 before."""
+    """Counts [1, T, K, ...] of which those of each core come `lag` steps later; 0 before."""
     if array is None:
         return None
     steps = array.shape[1]
     source = np.arange(steps)[:, None] - lag
-    return np.where(source >= 0, np.take_along_axis(array[0], np.maximum(source, 0), 0), 0)[None]
+    found = array[0, np.maximum(source, 0), np.arange(lag.size)]
+    found[source < 0] = 0
+    return np.asarray(found[None])
 
 
 def _prices(chip: Chip, mapping: Mapping, counts: Counts) -> tuple[FloatArray, FloatArray]:

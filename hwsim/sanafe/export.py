@@ -15,13 +15,13 @@ from hwsim.mapping.check import check_mapping
 from hwsim.mapping.geometry import shape3
 from hwsim.mapping.model import Mapping
 from hwsim.quantity import FloatArray
-from hwsim.sanafe.architecture import NEURONS, SOMA, SYNAPSE_CONV, SYNAPSE_DENSE, architecture
+from hwsim.sanafe.architecture import NEURONS, SOMA, SYNAPSE, architecture
 from hwsim.sanafe.host import Host
 from hwsim.sanafe.schedule import bias, changes, lags, neuron_attributes
 from hwsim.sanafe.synapses import Synapses, synapses
 from snn_export.network import IntArray, Layer, NetworkError, SpikingNetwork, check_inputs
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of the data."""
 
 Wire = tuple[str, Layer, Synapses]
@@ -145,13 +145,11 @@ def _imposed(levels: MappingType[str, IntArray], layer: Layer, steps: int) -> Fl
 
 def _population(layer: Layer, home: IntArray, mapping: Mapping, imposed: bool) -> dict[str, Any]:
     tiles, cores = np.array(tile_numbers(mapping)), mapping.cores
-    units = [SYNAPSE_DENSE if core.dense else SYNAPSE_CONV for core in cores]
     return {
         "name": layer.name,
         "tile": tiles[home].tolist(),
         "core": [cores[k].slot for k in home],
         "soma": [SOMA] * layer.size,
-        "synapse": [units[k] for k in home],
         "attributes": neuron_attributes(layer, imposed),
     }
 
@@ -169,5 +167,6 @@ def _edges(
         "source": name,
         "target": layer.name,
         "pairs": np.stack([source, found.target], 1).tolist(),
+        "unit": SYNAPSE[found.kind],
         "weight": weight.tolist(),
     }

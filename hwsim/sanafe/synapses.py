@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hwsim.mapping.fanout import kind_of
 from hwsim.mapping.geometry import channel_reach, shape3, taps
 from snn_export.network import Conv2d, Dense, IntArray, Synapse, weighted
 
@@ -18,11 +19,13 @@ class Synapses:
         source: the neuron or input value that each comes from, int64 [S].
         target: the neuron that each goes to, int64 [S].
         weight: int64 [S].
+        kind: the kind of the connection that they are of, as numbered in `hwsim.costs.KINDS`.
     """
 
     source: IntArray
     target: IntArray
     weight: IntArray
+    kind: int
 
 
 def synapses(synapse: Synapse, source: tuple[int, ...], target: tuple[int, ...]) -> Synapses:
@@ -32,10 +35,10 @@ def synapses(synapse: Synapse, source: tuple[int, ...], target: tuple[int, ...])
         return _convolution(plain, source, target)
     if isinstance(plain, Dense):
         rows, columns = np.nonzero(plain.weight)
-        return Synapses(columns, rows, plain.weight[rows, columns].astype(np.int64))
+        return Synapses(columns, rows, plain.weight[rows, columns].astype(np.int64), kind_of(plain))
     there = np.flatnonzero(plain.weight)
     rows, columns = plain.rows[there].astype(np.int64), plain.columns[there].astype(np.int64)
-    return Synapses(columns, rows, plain.weight[there].astype(np.int64))
+    return Synapses(columns, rows, plain.weight[there].astype(np.int64), kind_of(plain))
 
 
 def _convolution(conv: Conv2d, source: tuple[int, ...], target: tuple[int, ...]) -> Synapses:
@@ -48,7 +51,8 @@ def _convolution(conv: Conv2d, source: tuple[int, ...], target: tuple[int, ...])
         (to_row, row), (to_column, column) = np.nonzero(rows[y]), np.nonzero(columns[x])
         found = (_outer(by, row, column, sizes), _outer(to, to_row, to_column, places))
         parts.append((*found, np.repeat(weight[to, by, y, x], row.size * column.size)))
-    return Synapses(*(np.concatenate(x) for x in zip(*parts, strict=True)))
+    by, to, values = (np.concatenate(x) for x in zip(*parts, strict=True))
+    return Synapses(by, to, values, kind_of(conv))
 
 
 def _outer(channels: IntArray, rows: IntArray, columns: IntArray, shape: tuple[int, int, int]) -> IntArray:

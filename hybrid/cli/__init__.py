@@ -6,7 +6,17 @@ import os
 import signal
 import sys
 
-from hybrid.cli import deploy, report, run, simulate, training, video  # noqa: F401 (each registers its commands)
+from hybrid.cli import (  # noqa: F401 (each registers its commands)
+    bundles,
+    deploy,
+    doctor,
+    report,
+    run,
+    simulate,
+    sweep,
+    training,
+    video,
+)
 from hybrid.cli.common import State, app, err
 
 __all__ = ["app", "main"]

@@ -1,4 +1,4 @@
-"""From model to bundle: demo, partition, compile, inspect, chips."""
+"""From model to bundle: demo, partition, compile, chips."""
 
 from __future__ import annotations
 
@@ -83,6 +83,9 @@ def partition(
     goal: Goal = GOAL,
     most_chips: int | None = MOST_CHIPS,
     measure: str | None = MEASURE,
+    ann_mode: bool = typer.Option(
+        False, "--ann-mode", help="Plan convolutions and linear layers for the chip too, where it has an ANN mode."
+    ),
     explain: bool = typer.Option(
         False, "--explain", help="A row for every op: where, why, and the alternative's cost; --json always has it."
     ),
@@ -98,21 +101,31 @@ def partition(
     targets = _targets(chip, host, link)
     job = user_job(model, weights, shapes, calibration)
     if job is not None:
-        graph, plan = plan_user(job, *targets, _aim(pins, _usual(job), goal, most_chips, measure))
+        graph, plan = plan_user(job, *targets, _aim(pins, _usual(job), goal, most_chips, measure, ann_mode))
     else:
         loaded, views = _checkpoint(model, calibration)
-        graph, plan = plan_model(loaded, views, *targets, _aim(pins, STM, goal, most_chips, measure))
+        graph, plan = plan_model(loaded, views, *targets, _aim(pins, STM, goal, most_chips, measure, ann_mode))
     if as_json:
         print_json(plan_record(graph, plan))
         return
     out.print(plan.coverage(graph))
     for name, joules in {"this plan": plan.energy_j, **plan.baselines}.items():
         out.print(f"  {name}: {joules * 1e6:.2f} µJ per GOP (events and link)")
-    if plan.latency_s is not None:
-        out.print(f"  this plan takes {plan.latency_s * 1e3:.3f} ms per GOP, one part after the other")
+    energy, latency = plan.energy_band_j, plan.latency_band_s
+    out.print(f"  this plan with all constants low, or all high: {energy.low * 1e6:.2f} to {energy.high * 1e6:.2f} µJ")
+    if latency is not None:
+        span = f"{latency.low * 1e3:.3f} to {latency.high * 1e3:.3f}"
+        out.print(f"  this plan takes {latency.nominal * 1e3:.3f} ms per GOP ({span}), one part after the other")
     undecided = [p.op for p in plan.placements if p.undecided]
     if undecided:
         out.print(f"undecided inside the bands of the constants: {', '.join(undecided)}", soft_wrap=True)
+    if plan.effect is not None:
+        ann = plan.effect
+        out.print(
+            f"in ANN mode on the chip: {', '.join(plan.artificial)}; with {ann.bits} bits the largest output is "
+            f"another one on {ann.changed} of {ann.samples} samples, and outputs change by up to {ann.largest:.1%}",
+            soft_wrap=True,
+        )
     if plan.front:
         out.print(_front_table(plan))
     if explain:
@@ -153,31 +166,6 @@ def compile_(
             loaded, views = _checkpoint(model, calibration)
             compile_model(loaded, views, *targets, to, aim=_aim(pins, STM, goal, most_chips, measure), on_stage=stage)
     out.print(f"bundle: {to}")
-
-
-@app.command()
-def inspect(bundle: Path = typer.Argument(help="Folder that `hybrid compile` wrote."), as_json: bool = JSON) -> None:
-    """Verify a bundle's checksums and show what it holds.
-
-    Example: [bold]hybrid inspect runs/bundle[/bold]
-    """
-    from hwsim.mapping import utilization
-    from hybrid.bundle import load_bundle
-
-    loaded = load_bundle(bundle)
-    if as_json:
-        print_json(loaded.manifest.model_dump(mode="json"))
-        return
-    manifest = loaded.manifest
-    out.print(f"model {manifest.model.name}, for {manifest.chip.title}; checksums are right")
-    out.print(f"exact on {manifest.parity.gops} GOP: {', '.join(manifest.parity.backends)} equal the reference")
-    table = Table("layer", "neurons", "shape", "cores")
-    for layer in loaded.network.layers:
-        cores = sum(core.layer == layer.name for core in loaded.mapping.cores)
-        table.add_row(layer.name, f"{layer.size:,}", "x".join(map(str, layer.shape)), str(cores))
-    out.print(table)
-    for name, (used, bound) in utilization(loaded.mapping).items():
-        out.print(f"  {name.replace('_', ' ')}: {used:,}{'' if bound is None else f' of {bound:,}'}")
 
 
 @app.command()
@@ -243,11 +231,17 @@ def _usual(job: Job) -> tuple[str, ...]:
 
 
 def _aim(
-    pins: list[str] | None, usual: tuple[str, ...], goal: Goal, most_chips: int | None, measure: str | None
+    pins: list[str] | None,
+    usual: tuple[str, ...],
+    goal: Goal,
+    most_chips: int | None,
+    measure: str | None,
+    ann_mode: bool = False,
 ) -> Aim:
     from hybrid.partition import Aim
 
-    return Aim(usual if pins is None else tuple(pin for pin in pins if pin), goal.value, most_chips, measure)
+    given = usual if pins is None else tuple(pin for pin in pins if pin)
+    return Aim(given, goal.value, most_chips, measure, ann_mode)
 
 
 def _front_table(plan: Plan) -> Table:

@@ -41,8 +41,9 @@ class NetworkLayer(nn.Module):
         recording = reference.run(self._alone, values)
         name = self.layer.name
         if self.emits_spikes:
-            return torch.from_numpy(recording.spikes[name].astype(np.float32))
-        return torch.from_numpy(self._alone.real_potentials(name, recording.potentials[name]).astype(np.float32))
+            return torch.from_numpy(recording.spikes[name].astype(np.float32, order="C"))
+        real = self._alone.real_potentials(name, recording.potentials[name])
+        return torch.from_numpy(real.astype(np.float32, order="C"))
 
 
 def network_program(network: SpikingNetwork) -> tuple[fx.GraphModule, dict[fx.Node, str], Mapping[str, Population]]:

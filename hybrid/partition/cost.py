@@ -9,16 +9,17 @@ from typing import Literal
 import numpy as np
 
 from hwsim.chip import Chip
-from hwsim.costs import PhaseCosts
+from hwsim.costs import KINDS, PhaseCosts
 from hwsim.mapping import DoesNotFit
 from hwsim.mapping.mapper import on_snake
 from hwsim.mapping.model import Core
 from hwsim.quantity import Range
 from hybrid.graph import ModelGraph, Op
 from hybrid.graph.population import Population
+from hybrid.partition.artificial import ArtificialWork, artificial_works
 from hybrid.partition.problem import Problem
 from hybrid.platform import Host, Link
-from snn_export.network import LIF, Connection, InputPort, Layer, Reset, SpikingNetwork, SumPool2d
+from snn_export.network import LIF, Connection, Dense, InputPort, Layer, Reset, Sparse, SpikingNetwork, SumPool2d
 
 POTENTIAL_BYTES = 4
 """A 24-bit membrane potential travels as a 32-bit word."""
@@ -46,7 +47,8 @@ class Costs:
     """Costs by op name.
 
     Attributes:
-        chip: of ops that fit the chip.
+        chip: of spiking ops that fit the chip.
+        artificial: of ops that it can run in ANN mode, where that is asked for.
         unfit: why a spiking op does not fit it.
         host_j: joules on the host.
         host_s: seconds on the host; None where its times are not known.
@@ -58,6 +60,7 @@ class Costs:
     """
 
     chip: Mapping[str, ChipWork]
+    artificial: Mapping[str, ArtificialWork]
     unfit: Mapping[str, DoesNotFit]
     host_j: Mapping[str, Range]
     host_s: Mapping[str, Range] | None
@@ -67,14 +70,19 @@ class Costs:
     steps: int
     sync: Range
 
+    def on_chip(self, op: str) -> ChipWork | ArtificialWork:
+        """What an op takes on the chip."""
+        return self.chip[op] if op in self.chip else self.artificial[op]
+
     def problem(self, constraints: Problem, chip: Band = "nominal", host: Band = "nominal") -> Problem:
         """The numbers of one end of the bands, link and chip alike, with the constraints of another problem."""
         seconds = None if self.host_s is None else _pick(self.host_s, host)
         return replace(
             constraints, host_j=_pick(self.host_j, host), host_s=seconds,
-            chip_j={x: getattr(self.chip[x].energy, chip) for x in constraints.chip_j},
-            step_s={x: getattr(self.chip[x].step, chip) for x in constraints.chip_j},
-            cores={x: self.chip[x].cores for x in constraints.chip_j},
+            chip_j={x: getattr(self.on_chip(x).energy, chip) for x in constraints.chip_j},
+            step_s={x: getattr(self.chip[x].step, chip) for x in constraints.chip_j if x in self.chip},
+            once_s={x: getattr(self.artificial[x].time, chip) for x in constraints.chip_j if x in self.artificial},
+            cores={x: self.on_chip(x).cores for x in constraints.chip_j},
             transfer_j=_pick(self.transfer_j, chip), transfer_s=_pick(self.transfer_s, chip),
             steps=self.steps, sync_s=getattr(self.sync, chip),
         )  # fmt: skip
@@ -87,6 +95,7 @@ def costs_of(
     link: Link,
     input_bits: Mapping[str, int],
     measured_s: Mapping[str, Range] | None = None,
+    artificial: bool = False,
 ) -> Costs:
     """Estimate all costs from shapes and the activities measured while tracing.
 
@@ -97,6 +106,7 @@ def costs_of(
         link: between the two.
         input_bits: bits of a value of each graded input, by op name.
         measured_s: seconds of each op on the host, where they were measured.
+        artificial: let the chip take ops in its ANN mode, if it has one.
     """
     ops, activity = graph.ops, _activity_of_results(graph)
     work, unfit = {}, {}
@@ -109,12 +119,15 @@ def costs_of(
         except DoesNotFit as error:
             unfit[op.name] = error
         else:
-            work[op.name] = _work(op, chip, cores, activity[op.name])
-    moved = {x.name: _bytes(x, activity[x.name], link, input_bits.get(x.name)) for x in ops.values()}
+            work[op.name] = _work(op, chip, cores, activity[op.name], _kind(population))
+    taken = artificial_works(graph, chip) if artificial else {}
+    bits = {x.name: chip.core.ann_bits for x in ops.values() if x.name in taken or (taken and x.kind == "input")}
+    bits |= input_bits
+    moved = {x.name: _bytes(x, activity[x.name], link, bits.get(x.name)) for x in ops.values()}
     tiles = -(-sum(x.cores for x in work.values()) // chip.mesh.cores_per_tile)
     sync = _NOTHING if isinstance(chip.costs, PhaseCosts) else chip.costs.sync_time(max(1, tiles)).si
     return Costs(
-        work, unfit,
+        work, taken, unfit,
         {x.name: host.energy(x.macs, x.parameter_bytes) for x in ops.values()},
         _host_times(graph, host, measured_s),
         {name: link.energy(count) for name, count in moved.items()},
@@ -170,14 +183,21 @@ def _binary(layer: Layer) -> Layer:
     return Layer(layer.name, layer.shape, connections, neuron)
 
 
-def _work(op: Op, chip: Chip, cores: tuple[Core, ...], firing: float) -> ChipWork:
+def _kind(population: Population) -> int:
+    """The kind of a population's synapses, as its number in `hwsim.costs.KINDS`."""
+    synapse = population.layers[-1].connections[0].synapse
+    kind = "dense" if isinstance(synapse, Dense) else "sparse" if isinstance(synapse, Sparse) else "conv"
+    return KINDS.index(kind)
+
+
+def _work(op: Op, chip: Chip, cores: tuple[Core, ...], firing: float, kind: int) -> ChipWork:
     costs = chip.costs
     if isinstance(costs, PhaseCosts):
         return ChipWork(costs.energy_core_phase.si * (len(cores) * op.steps), costs.time_phase.si, len(cores))
     updates = op.neurons * op.steps
     rate = firing if op.emits_spikes else 0.0
     synops = op.macs * op.activity
-    energy = costs.energy_synapse_conv.si * synops
+    energy = costs.energy_synapse[kind].si * synops
     energy = energy + (costs.energy_neuron_update.si + costs.energy_neuron_active.si) * updates
     energy = energy + (costs.energy_spike.si + costs.energy_packet.si) * (updates * rate)
     neurons = max(core.used.neurons for core in cores)
@@ -185,7 +205,7 @@ def _work(op: Op, chip: Chip, cores: tuple[Core, ...], firing: float) -> ChipWor
     send = (costs.time_neuron_update.si + costs.time_neuron_active.si) * neurons
     send = send + (costs.time_spike.si + costs.time_packet.si) * (neurons * rate)
     receive = costs.time_packet_in.si * (inputs * op.activity)
-    receive = receive + costs.time_synapse_conv.si * (synops / op.steps * neurons / op.neurons)
+    receive = receive + costs.time_synapse[kind].si * (synops / op.steps * neurons / op.neurons)
     step = Range(max(send.low, receive.low), max(send.nominal, receive.nominal), max(send.high, receive.high))
     return ChipWork(energy, step, len(cores))
 

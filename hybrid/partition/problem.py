@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 Edges = tuple[tuple[str, str], ...]
 
@@ -18,10 +18,11 @@ class Problem:
         host_j: energy of each op on the host.
         host_s: time of each op on the host; None where nobody knows.
         chip_j: energy of each op that the chip may run.
-        step_s: time that the busiest core of each such op takes for one step.
+        step_s: time that the busiest core of each spiking op takes for one step.
         cores: cores that each such op takes.
         transfer_j: energy of moving each op's result over the link.
         transfer_s: time of that.
+        once_s: time that each artificial op takes on the chip, once per GOP.
         steps: steps per GOP on the chip.
         sync_s: barrier that ends each step.
         to_chip: ops that must run on the chip.
@@ -38,6 +39,7 @@ class Problem:
     cores: Mapping[str, int]
     transfer_j: Mapping[str, float]
     transfer_s: Mapping[str, float]
+    once_s: Mapping[str, float] = field(default_factory=dict)
     steps: int = 1
     sync_s: float = 0.0
     to_chip: frozenset[str] = frozenset()
@@ -83,7 +85,8 @@ def figures(problem: Problem, on_chip: Collection[str]) -> Figures:
     """The cost of an assignment.
 
     The chip is a pipeline of one step per layer: a GOP takes its steps and one more for every further layer,
-    each as long as the busiest core and the barrier. A value that crosses is moved once, whoever takes it.
+    each as long as the busiest core and the barrier; then artificial ops follow one by one. A value that crosses is
+    moved once, whoever takes it.
     """
     chosen = set(on_chip)
     host = [x for x in problem.host_j if x not in chosen]
@@ -94,9 +97,11 @@ def figures(problem: Problem, on_chip: Collection[str]) -> Figures:
     if problem.host_s is None:
         return Figures(energy, None, cores)
     latency = sum(problem.host_s[x] for x in host) + sum(problem.transfer_s[x] for x in crossing)
-    if chosen:
-        step = max(problem.step_s[x] for x in chosen) + problem.sync_s
-        latency += (problem.steps - 1 + depth(problem.edges, chosen)) * step
+    latency += sum(problem.once_s.get(x, 0.0) for x in chosen)
+    spiking = chosen & problem.step_s.keys()
+    if spiking:
+        step = max(problem.step_s[x] for x in spiking) + problem.sync_s
+        latency += (problem.steps - 1 + depth(problem.edges, spiking)) * step
     return Figures(energy, latency, cores)
 
 

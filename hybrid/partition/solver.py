@@ -81,7 +81,7 @@ class _Model:
         self._energy = self._cost(problem.chip_j, problem.host_j, problem.transfer_j, crossing, JOULE)
         self._goals: dict[str, Expression] = {"energy": self._energy}
         if problem.host_s is not None:
-            spent = self._cost({}, problem.host_s, problem.transfer_s, crossing, SECOND)
+            spent = self._cost(problem.once_s, problem.host_s, problem.transfer_s, crossing, SECOND)
             self._goals["latency"] = spent + self._chip_time()
 
     def solve(self, goal: Goal, below: int | None = None) -> frozenset[str] | None:
@@ -136,14 +136,15 @@ class _Model:
     def _chip_time(self) -> Expression:
         """Steps of the pipeline times the step of the busiest core."""
         problem, model = self._problem, self._model
-        if not self._on:
+        spiking = {x: v for x, v in self._on.items() if x in problem.step_s}
+        if not spiking:
             return 0
-        steps = {x: round((problem.step_s[x] + problem.sync_s) * SECOND) for x in self._on}
+        steps = {x: round((problem.step_s[x] + problem.sync_s) * SECOND) for x in spiking}
         step = model.new_int_var(0, max(steps.values()), "step")
-        most = problem.steps - 1 + len(self._on)
+        most = problem.steps - 1 + len(spiking)
         count = model.new_int_var(0, most, "count")
-        level = {x: model.new_int_var(0, len(self._on), f"{x} level") for x in self._on}
-        for name, variable in self._on.items():
+        level = {x: model.new_int_var(0, len(spiking), f"{x} level") for x in spiking}
+        for name, variable in spiking.items():
             model.add(step >= steps[name] * variable)
             model.add(level[name] >= variable)
             model.add(count >= level[name] + (problem.steps - 1) * variable)

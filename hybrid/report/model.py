@@ -136,6 +136,7 @@ class OpRow(_Record):
     chip_j: Band | None
     host_j: Band
     undecided: bool = Field(False, description="the better side flips inside the bands of the constants")
+    artificial: bool = Field(False, description="on the chip it would run in ANN mode")
 
 
 class CrossingRow(_Record):
@@ -164,6 +165,15 @@ class FrontRow(_Record):
     figures: FrontFigures
 
 
+class AnnModeEffect(_Record):
+    """What the chip's artificial neurons do to the output on the calibration inputs."""
+
+    bits: int
+    samples: int
+    changed: int = Field(description="samples whose largest output is another one")
+    largest: float = Field(description="largest difference of an output, against the largest output")
+
+
 class PlanSummary(_Record):
     """The partition."""
 
@@ -175,6 +185,7 @@ class PlanSummary(_Record):
     cores: int = Field(0, description="of the chip, as planned")
     baselines_j_per_gop: dict[str, float]
     front: tuple[FrontRow, ...] = Field((), description="plans that none beats in both, where asked for")
+    effect: AnnModeEffect | None = None
 
 
 class CoreRow(_Record):

@@ -29,6 +29,6 @@ def host_values(
 def _from_chip(network: SpikingNetwork, recording: Recording, name: str) -> Tensor:
     layer = network.layer(name)
     if not layer.neuron.readout:
-        return torch.from_numpy(recording.spikes[name].astype(np.float32))
+        return torch.from_numpy(recording.spikes[name].astype(np.float32, order="C"))
     last = network.real_potentials(name, recording.potentials[name][:, -1])
-    return torch.from_numpy(last.astype(np.float32))
+    return torch.from_numpy(last.astype(np.float32, order="C"))

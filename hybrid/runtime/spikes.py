@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 
 from hybrid.errors import BadInputError
+from hybrid.runtime.arrays import read_arrays
 from snn_export.network import REAL, InputPort, IntArray, SpikingNetwork
 
 Values = Mapping[str, IntArray]
 """Port name to integers [G, T, *shape], or to real numbers where the port takes them."""
 
-ZIP = b"PK"
-FORMAT = "give a .npz or .safetensors file with one array [steps, ...] or [GOPs, steps, ...] per input port"
-
 
 def read_spikes(path: Path, network: SpikingNetwork, steps: int | None = None) -> Values:
-    """Read one array [steps, *shape] or [GOPs, steps, *shape] for each input port; nothing is unpickled.
+    """Read one array [steps, *shape] or [GOPs, steps, *shape] for each input port; see `arrays.read_arrays`.
 
     Whole numbers may be stored as floats. Which of the two formats it is shows in the content.
 
@@ -72,25 +66,6 @@ def random_spikes(network: SpikingNetwork, steps: int, rate: float, seed: int) -
         drawn = rng.integers(low, high, shape)
         values[port.name] = (events * (drawn + (drawn >= 0))).astype(np.int16)  # leaves out 0
     return values
-
-
-def read_arrays(path: Path) -> Mapping[str, IntArray]:
-    """The arrays of a .npz or safetensors file by name; which of the two shows in the content. Nothing is unpickled.
-
-    Raises:
-        BadInputError: for a file that cannot be read.
-    """
-    try:
-        with path.open("rb") as file:
-            start = file.read(len(ZIP))
-        if start != ZIP:
-            return load_file(path)
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except OSError as error:
-        raise BadInputError(str(path), f"it cannot be read: {error.strerror or error}", FORMAT) from error
-    except (SafetensorError, zipfile.BadZipFile, zlib.error, ValueError, TypeError, LookupError, MemoryError) as error:
-        raise BadInputError(str(path), f"not a file of arrays: {error or type(error).__name__}", FORMAT) from error
 
 
 def _values(port: InputPort, array: IntArray, where: str) -> IntArray:

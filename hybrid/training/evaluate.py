@@ -20,7 +20,7 @@ from hybrid.runtime.backends import check_names, executors
 from hybrid.runtime.boundary import host_values
 from hybrid.runtime.clip import load_clip
 from hybrid.training.dataset import OnBad
-from hybrid.video.transform import Views
+from hybrid.video.transform import Views, first_steps
 from snn_export.quantize import quantize
 
 Forward = Callable[[Views], Tensor]
@@ -79,6 +79,9 @@ def evaluate(
     backend: str,
     on_clip: Callable[[], None] = lambda: None,
     on_bad: OnBad | None = None,
+    *,
+    on_chip: Sequence[str] | None = None,
+    gop_steps: int | None = None,
 ) -> Evaluation:
     """Predict every clip from its middle GOPs and centre crops; logits are averaged over the views.
 
@@ -88,23 +91,27 @@ def evaluate(
         backend: `torch` for the float model, else one of the backends of the spiking graph.
         on_clip: told after each clip.
         on_bad: told of a clip that cannot be used, which is then left out; without it such a clip is an error.
+        on_chip: ops that the backend runs, the rest as floats; every spiking op without it.
+        gop_steps: sample GOPs of at least so many P-frames, of which the model sees its own number; without it
+            that number.
 
     Raises:
         BadInputError: for an unknown backend, no clips, or a clip that cannot be used.
     """
     config, classes = checkpoint.model.config.input, checkpoint.model.config.classes
+    sampled = config.model_copy(update={"steps": gop_steps or config.steps})
     forward: Forward | None = None
     scores, labels = [], []
     with ExitStack() as stack:
         for clip in clips:
             try:
-                views = load_clip(clip.path, config)
+                views = first_steps(load_clip(clip.path, sampled), config.steps)
             except BadInputError as error:
                 if on_bad is None:
                     raise
                 on_bad(clip.path, error)
                 continue
-            forward = forward or _forward(checkpoint, views, backend, stack)
+            forward = forward or _forward(checkpoint, views, backend, on_chip, stack)
             with torch.no_grad():
                 scores.append(forward(views).mean(0))
             labels.append(classes.index(clip.label))
@@ -125,16 +132,21 @@ def _share(part: int, whole: int) -> float | None:
     return part / whole if whole else None
 
 
-def _forward(checkpoint: Checkpoint, example: Views, backend: str, stack: ExitStack) -> Forward:
+def _forward(
+    checkpoint: Checkpoint, example: Views, backend: str, on_chip: Sequence[str] | None, stack: ExitStack
+) -> Forward:
     model, config = checkpoint.model, checkpoint.model.config.input
-    if backend == "torch":
+    if backend == "torch" or on_chip == ():
         return lambda views: torch.as_tensor(model(*to_tensors(views, config)))
     check_names([backend])
     graph = trace(model, to_tensors(example, config))
-    on_chip = [op.name for op in graph.ops.values() if op.spiking]
+    if on_chip is None:
+        on_chip = [op.name for op in graph.ops.values() if op.spiking]
     if not on_chip:
         raise BadInputError(backend, "the model has no spiking layer for it to run", "use --backend torch")
-    network = quantize(input_ports(config), chip_layers(graph, on_chip))
+    layers = chip_layers(graph, on_chip)
+    used = {layer.source for layer in layers}
+    network = quantize([port for port in input_ports(config) if port.name in used], layers)
     module, names = host_module(graph, on_chip)
     run = stack.enter_context(executors(network))(backend)
 

@@ -50,7 +50,7 @@ def as_result(network: SpikingNetwork, recording: Recording, name: str, shape: t
         values = np.concatenate([np.zeros_like(values[:, :delay]), values[:, : steps - delay]], axis=1)
     whole = int(np.prod(shape)) == values[0].size
     given = values if whole else values[:, -1]
-    return torch.from_numpy(given.reshape(gops, *shape).astype(np.float32))
+    return torch.from_numpy(given.reshape(gops, *shape).astype(np.float32, order="C"))
 
 
 def port_array(port: InputPort, values: Tensor) -> IntArray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from hybrid.errors import HybridError, VerificationError
 from hybrid.graph import ModelGraph, trace, trace_network
 from hybrid.graph.tracer import forget
 from hybrid.partition import Aim, Plan, make_plan
+from hybrid.partition.artificial import effect
 from hybrid.partition.extract import chip_network, delays, feed_module, host_module
 from hybrid.partition.measure import measure_ops
 from hybrid.platform import Host, Link
@@ -58,6 +59,21 @@ class Job:
     notes: Mapping[str, str]
 
 
+def trace_user(job: Job) -> tuple[ModelGraph, dict[str, int]]:
+    """Trace the model on its calibration inputs; the graph, and bits of a value of each port that is no spikes.
+
+    Raises:
+        BadInputError: for a model that cannot be traced.
+    """
+    given = _given(job)
+    if isinstance(job.model, SpikingNetwork):
+        graph = trace_network(job.model, given)
+    else:
+        axes = [x.batch_axis for x in job.inputs]
+        graph = trace(job.model, tuple(given[x.name] for x in job.inputs), batch_axes=axes, feeds=True)
+    return graph, {name: CALIBRATED_BITS for name, op in graph.ops.items() if op.kind == "input" or op.feeds}
+
+
 def plan_user(job: Job, chip: Chip, host: Host, link: Link, aim: Aim) -> tuple[ModelGraph, Plan]:
     """Trace the model on its calibration inputs and partition it.
 
@@ -65,19 +81,13 @@ def plan_user(job: Job, chip: Chip, host: Host, link: Link, aim: Aim) -> tuple[M
         BadInputError: for a model that cannot be traced.
         IllegalPlanError: for a pin that no target can carry out.
     """
-    given = together(
-        job.values, job.inputs, max(EXAMPLES, job.values[job.inputs[0].name].shape[job.inputs[0].batch_axis])
-    )
-    if isinstance(job.model, SpikingNetwork):
-        graph = trace_network(job.model, given)
-    else:
-        axes = [x.batch_axis for x in job.inputs]
-        graph = trace(job.model, tuple(given[x.name] for x in job.inputs), batch_axes=axes, feeds=True)
-    bits = {name: CALIBRATED_BITS for name, op in graph.ops.items() if op.kind == "input" or op.feeds}
+    graph, bits = trace_user(job)
+    given = _given(job)
     inputs = [given[x.name] for x in job.inputs]
     batch = inputs[0].shape[job.inputs[0].batch_axis]
     measured = measure_ops(graph, inputs, aim.measure, batch) if aim.measure else None
-    return graph, make_plan(graph, chip, host, link, bits, aim, measured)
+    plan = make_plan(graph, chip, host, link, bits, aim, measured)
+    return graph, replace(plan, effect=effect(graph, plan.artificial, inputs, chip))
 
 
 def compile_user(
@@ -106,7 +116,7 @@ def compile_user(
     fed = tuple(port.name for port in float_network.inputs if graph.ops[port.name].kind != "input")
     feed, feed_inputs = feed_module(graph, fed) if fed else (None, ())
     on_stage("quantise")
-    known = _run(graph, job)
+    known = values_of(graph, job)
     ports = {port.name: port_array(port, known[port.name]) for port in float_network.inputs}
     network, integers, notes = to_integer_network(float_network, ports)
     on_stage("map")
@@ -145,7 +155,7 @@ def _given(job: Job) -> dict[str, Tensor]:
     return together(job.values, job.inputs, max(EXAMPLES, job.values[first.name].shape[first.batch_axis]))
 
 
-def _run(graph: ModelGraph, job: Job) -> dict[str, Tensor]:
+def values_of(graph: ModelGraph, job: Job) -> dict[str, Tensor]:
     """The value of every op on the calibration inputs, where it is a tensor."""
     known: dict[str, Tensor] = {}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from hybrid.errors import BadInputError
-from hybrid.runtime.spikes import read_arrays
+from hybrid.runtime.arrays import read_arrays
 from snn_export.network import SpikingNetwork
 
 RANDOM_RATE = 0.1
@@ -86,14 +87,22 @@ def read_inputs(inputs: Sequence[ModelInput], path: Path) -> dict[str, Tensor]:
     Raises:
         BadInputError: for a file that cannot be read, other names, another shape, or values that are not finite.
     """
-    arrays = read_arrays(path)
+    return as_inputs(inputs, read_arrays(path), str(path))
+
+
+def as_inputs(inputs: Sequence[ModelInput], arrays: Mapping[str, Any], where: str) -> dict[str, Tensor]:
+    """`read_inputs` of arrays by name; `where` names their origin in errors.
+
+    Raises:
+        BadInputError: for other names, another shape, or values that are not finite.
+    """
     if set(arrays) != {x.name for x in inputs}:
         wanted = ", ".join(f"{x.name!r} {list(x.shape)}" for x in inputs)
-        raise BadInputError(str(path), f"it holds arrays named {sorted(arrays)}", f"give one for each of {wanted}")
-    values = {x.name: _values(x, np.asarray(arrays[x.name]), f"{path}: {x.name}") for x in inputs}
+        raise BadInputError(where, f"it holds arrays named {sorted(arrays)}", f"give one for each of {wanted}")
+    values = {x.name: _values(x, np.asarray(arrays[x.name]), f"{where}: {x.name}") for x in inputs}
     sizes = {values[x.name].shape[x.batch_axis] for x in inputs}
     if len(sizes) > 1:
-        raise BadInputError(str(path), f"different numbers of samples: {sorted(sizes)}", "give all inputs the same")
+        raise BadInputError(where, f"different numbers of samples: {sorted(sizes)}", "give all inputs the same")
     return values
 
 

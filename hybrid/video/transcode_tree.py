@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import signal
-import sys
-import threading
-import time
 from collections import deque
 from collections.abc import Generator, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from dataclasses import dataclass
-from multiprocessing.context import SpawnContext, SpawnProcess
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import av
 
 from hybrid.errors import BadInputError, HybridError
 from hybrid.video.reader import index
 from hybrid.video.transcode import Format, Job, plan_job, run_job
+from hybrid.workers import Crew, begin_worker
 
 SUFFIXES = frozenset({".avi", ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".ts"})
 """What a folder is searched for."""
-POLITE_TRIES = 8
-"""How often a worker is asked to end, five times a second, before it is killed."""
 
 Status = Literal["done", "skipped", "failed"]
 
@@ -124,8 +117,8 @@ def _work(
         form: what to encode to.
         probe: see that a worker can start before it is given a job.
     """
-    crew = _Crew()
-    executor = ProcessPoolExecutor(workers, mp_context=crew, initializer=_begin_worker)
+    crew = Crew()
+    executor = ProcessPoolExecutor(workers, mp_context=crew, initializer=begin_worker)
     in_work: dict[Future[tuple[Status, str]], Job] = {}
     died: list[Job] = []
     try:
@@ -167,49 +160,6 @@ def _probe(executor: ProcessPoolExecutor) -> None:
     except BrokenProcessPool as error:
         fix = 'see what they printed; a script that calls this needs `if __name__ == "__main__":`'
         raise HybridError("worker processes", "they die before they begin", fix) from error
-
-
-class _Crew(SpawnContext):
-    """Starts workers, and knows which ones are ours to stop.
-
-    Spawned: a fork of a process that has run torch or FFmpeg threads can hang.
-    """
-
-    def __init__(self) -> None:
-        self._started: list[SpawnProcess] = []
-
-    def Process(self, *args: Any, **kwargs: Any) -> SpawnProcess:  # type: ignore[override]
-        """What the executor calls for each worker."""
-        process = SpawnProcess(*args, **kwargs)
-        self._started.append(process)
-        return process
-
-    def stop(self) -> None:
-        """End the workers, each removing its half file; kill those that do not listen."""
-        for attempt in range(POLITE_TRIES + 1):
-            alive = [process for process in self._started if process.is_alive()]
-            if not alive:
-                return
-            for process in alive:
-                process.kill() if attempt == POLITE_TRIES else process.terminate()
-            alive[0].join(0.2)
-
-
-def _begin_worker() -> None:
-    """Leave Ctrl-C to the parent, end cleanly when told to, and do not outlive the parent."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        while True:  # again, should the first one fall into a callback that swallows it
-            # to the main thread, whose waiting read only a signal of its own interrupts
-            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
-            time.sleep(0.2)
 
 
 def _convert(job: Job, form: Format) -> tuple[Status, str]:

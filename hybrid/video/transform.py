@@ -80,6 +80,11 @@ def crop(views: Views, top: int, left: int, side: int) -> Views:
     return Views(views.iframe[here], views.motion[here], views.residual[here])
 
 
+def first_steps(views: Views, steps: int) -> Views:
+    """The first `steps` P-frames of each GOP; accumulated or not, they need none of those after them."""
+    return Views(views.iframe, views.motion[:, :steps], views.residual[:, :steps])
+
+
 def flip(views: Views) -> Views:
     """Mirror left and right; the horizontal component of the motion changes its sign."""
     motion = views.motion[..., ::-1].copy()

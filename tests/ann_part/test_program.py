@@ -81,3 +81,18 @@ def test_an_operator_that_could_do_more_than_compute_is_refused(target):
 def test_a_malformed_record_is_refused(record):
     with pytest.raises(ProgramError):
         build(Program((record,), {}))
+
+
+def test_no_name_in_a_file_becomes_code(tmp_path):
+    made = tmp_path / "made"
+    hostile = f"x=open({str(made)!r}, 'w')"
+    call = {"name": "y", "op": "call", "target": "aten.relu.default", "args": [{"node": hostile}], "kwargs": {}}
+    records = ({"name": hostile, "op": "input"}, call, {"name": "output", "op": "output", "args": [{"node": "y"}]})
+    assert build(Program(records, {}))(torch.ones(1)) == 1
+    call["kwargs"] = {f"a=open({str(made)!r}, 'w'),b": 1}
+    with pytest.raises(ProgramError, match="keywords"):
+        build(Program(records, {}))
+    call["kwargs"] = 3
+    with pytest.raises(ProgramError, match="keywords"):
+        build(Program(records, {}))
+    assert not made.exists()

@@ -10,7 +10,18 @@ from hypothesis import strategies as st
 
 from hwsim.chip import load
 from hwsim.mapping import Core, Mapping, Resources
-from snn_export.network import LIF, Connection, Conv2d, Dense, InputPort, Layer, Reset, Sparse, SpikingNetwork
+from snn_export.network import (
+    LIF,
+    Connection,
+    Conv2d,
+    Dense,
+    InputPort,
+    Layer,
+    Reset,
+    Sparse,
+    SpikingNetwork,
+    SumPool2d,
+)
 
 
 @pytest.fixture(scope="session")
@@ -48,8 +59,7 @@ def _mappings(draw, network, tiles=(3, 2)):
     cores = []
     for i, (layer, *spans) in enumerate(blocks):
         place = [draw(st.integers(0, n - 1)) for n in (2, *tiles)]
-        dense = isinstance(layer.connections[0].synapse, Dense | Sparse)
-        cores.append(Core(i, layer.name, dense, *spans, *place, i, Resources(1, 1, 1, 1)))
+        cores.append(Core(i, layer.name, *spans, *place, i, Resources(1, 1, 1, 1)))
     limits = Resources(10**6, None, None, None)
     return Mapping("random", *tiles, len(cores), 2, limits, draw(st.booleans()), tuple(cores))
 
@@ -79,15 +89,33 @@ def line():
 
 
 @pytest.fixture
+def three_kinds():
+    """As `line`, with a pool onto `conv` and a list onto `out`, and one step in which all of `conv` fires."""
+    fire = LIF(np.array([0], np.int32), np.array([0], np.int32), Reset.ZERO)
+    one, pool = Conv2d(np.ones((1, 1, 1, 1), np.int8)), SumPool2d((1, 1), (1, 1))
+    matrix = Dense(np.array([[1, 0, 2, 3], [4, 5, 6, 0]], np.int8))
+    rows, columns = np.array([0, 0, 1, 1], np.int32), np.array([0, 3, 3, 4], np.int32)
+    listed = Sparse(np.array([1, -2, 3, 0], np.int8), rows, columns, (2, 5))
+    network = SpikingNetwork(
+        (InputPort("in", (1, 2, 2), 1), InputPort("flat", (5,), 1)),
+        (
+            Layer("conv", (1, 2, 2), (Connection("in", one), Connection("in", pool)), fire),
+            Layer("out", (2,), (Connection("conv", matrix), Connection("flat", listed)), fire),
+        ),
+    )
+    return network, {"in": np.ones((1, 1, 1, 2, 2), np.int8), "flat": np.ones((1, 1, 5), np.int8)}
+
+
+@pytest.fixture
 def line_mapping():
     """The `line` on three cores: rows of `conv` on tiles (0, 0) and (2, 1), `out` on tile (0, 0)."""
 
     def make(chip):
         span, none = (0, 1), Resources(2, 1, 1, 1)
         cores = (
-            Core(0, "conv", False, span, (0, 1), (0, 2), 0, 0, 0, 0, none),
-            Core(1, "conv", False, span, (1, 2), (0, 2), 0, 2, 1, 0, none),
-            Core(2, "out", True, (0, 2), span, span, 0, 0, 0, 1, none),
+            Core(0, "conv", span, (0, 1), (0, 2), 0, 0, 0, 0, none),
+            Core(1, "conv", span, (1, 2), (0, 2), 0, 2, 1, 0, none),
+            Core(2, "out", (0, 2), span, span, 0, 0, 0, 1, none),
         )
         limits = Resources(1024, None, None, None)
         return Mapping(chip.name, 8, 4, 4, 1, limits, chip.costs.prices_activity, cores)

@@ -79,6 +79,21 @@ def test_truenorth_pays_synaptic_events_and_static_power_within_its_measured_tot
     assert found.by_event["synaptic_operations"].high == pytest.approx(8 * 26e-12, rel=1e-12)
 
 
+def test_each_connection_of_a_layer_costs_what_its_own_kind_does(three_kinds, line_mapping):
+    (network, inputs), chip = three_kinds, load("loihi1-fitted")
+    mapping = line_mapping(chip)
+    counts = run(network, inputs, mapping).counts
+    # `conv` gets every value twice and fires everywhere; `out` reads a matrix of 6 nonzero weights and a list of 3
+    assert counts.synops_by_kind[0, 0].tolist() == [[4, 0, 0], [4, 0, 0], [0, 6, 3]]
+    timing = step_times(chip, mapping, counts)
+    found = energy(chip, mapping, counts, timing)
+    joules = 8 * 24.0 + 6 * 35.5 + 3 * 33.6
+    assert found.by_event["synaptic_operations"].nominal * 1e12 == pytest.approx(joules, rel=1e-12)
+    # core 2 receives 4 packets from `conv` and 2 of the 5 values of `flat`
+    receive = 6 * 16.0 + 6 * 3.8 + 3 * 4.7
+    assert timing.core.nominal[0, 0, 2] == pytest.approx(receive * 1e-9, rel=1e-12)
+
+
 @pytest.mark.parametrize("name", names())
 def test_parts_sum_to_the_total_and_every_part_names_its_source(price, name):
     found, _ = price(name)

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hwsim.chip import ChipError, load, names
+from hwsim.costs import KINDS
 from hwsim.engine import run
 from hwsim.mapping.routing import Link
 from hwsim.timing import depth, step_times
@@ -90,13 +91,13 @@ def test_steps_equal_a_plain_loop_over_cores_and_links(cases, mappings, data, na
 def _slowest(ns, mapping, counts, g, t):
     """The longest of all cores' sending and receiving, and of all links."""
     times = []
-    for k, core in enumerate(mapping.cores):
+    for k in range(len(mapping.cores)):
         send = ns("neuron_update") * counts.neuron_updates[g, t, k] + ns("spike") * counts.spikes[g, t, k]
         send += ns("packet") * counts.packets_sent[g, t, k]
         if counts.active_updates is not None:
             send += ns("neuron_active") * counts.active_updates[g, t, k]
-        synapse = ns("synapse_dense") if core.dense else ns("synapse_conv")
-        receive = ns("packet_in") * counts.packets_received[g, t, k] + synapse * counts.synops[g, t, k]
+        receive = ns("packet_in") * counts.packets_received[g, t, k]
+        receive += sum(ns(f"synapse_{kind}") * counts.synops_by_kind[g, t, k, i] for i, kind in enumerate(KINDS))
         times += [send, receive]
     for i, link in enumerate(counts.links):
         times.append(ns("hop_ew" if link.direction in ("E", "W") else "hop_ns") * counts.link_load[g, t, i])

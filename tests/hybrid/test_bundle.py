@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from hybrid.bundle import CONTENTS, load_bundle
+from hybrid.bundle import CONTENTS, SEAL, load_bundle
 from hybrid.errors import BadInputError, VerificationError
 from hybrid.exports import export
 from hybrid.model.inputs import INPUT_NAMES, to_tensors
@@ -26,7 +26,7 @@ def copy(bundle_dir, tmp_path):
 def test_compiling_twice_gives_the_same_bytes(compiled, bundle_dir, tmp_path):
     again = compiled(tmp_path / "again")
     names, manifest = {path.name for path in bundle_dir.iterdir()}, load_bundle(bundle_dir).manifest
-    assert names == {*CONTENTS, *manifest.files, "manifest.json"}
+    assert names == {*CONTENTS, *manifest.files, "manifest.json", SEAL}
     for name in names:
         assert (again / name).read_bytes() == (bundle_dir / name).read_bytes(), name
 
@@ -101,16 +101,20 @@ def test_a_missing_file_is_named(copy):
     ("change", "what"),
     [
         (lambda m: m | {"schema_version": 99}, "schema version 99"),
-        (lambda m: m | {"extra": 1}, "not a manifest of ours"),
-        (lambda m: {k: v for k, v in m.items() if k != "chip"}, "not a manifest of ours"),
+        (lambda m: m | {"extra": 1}, "Extra inputs"),
+        (lambda m: {k: v for k, v in m.items() if k != "chip"}, "Field required"),
+        (lambda m: m | {"files": m["files"] | {"../x": m["files"]["ann.json"]}}, "no file of a bundle"),
+        (lambda m: m | {"files": {k: v for k, v in m["files"].items() if k != "ann.json"}}, "does not list ann.json"),
         (lambda m: [m], "schema version None"),
     ],
 )
-def test_a_manifest_that_is_not_ours_is_refused(copy, change, what):
+def test_a_manifest_that_is_not_ours_is_refused(copy, seal, change, what):
     manifest = json.loads((copy / "manifest.json").read_text())
     (copy / "manifest.json").write_text(json.dumps(change(manifest)))
-    with pytest.raises(BadInputError, match=what):
+    seal(copy)
+    with pytest.raises(BadInputError, match=what) as error:
         load_bundle(copy)
+    assert "manifest.json" in error.value.where
 
 
 def test_a_folder_without_a_manifest_is_refused(tmp_path):

@@ -36,7 +36,8 @@ def test_help_lists_every_command_and_each_has_an_example(hybrid):
     assert code == 0
     commands = (
         "demo", "ingest", "transcode", "train", "evaluate", "synthesize", "figures", "partition", "compile", "inspect",
-        "run", "report", "chips", "simulate",
+        "verify", "diff",
+        "run", "chips", "simulate", "doctor", "sweep", "report",
     )  # fmt: skip
     for command in commands:
         assert command in out
@@ -58,8 +59,14 @@ def test_compile_inspect_partition_and_run_in_a_row(hybrid, tmp_path, demo_clips
     assert code == 0
     assert "checksums are right" in out
     assert "stm_residual.2" in out
+    assert "weights of 8 bits; inputs: motion 8 bits" in out
     code, out, _ = hybrid("inspect", made, "--json")
-    assert json.loads(out)["chip"]["name"] == "loihi1"
+    found = json.loads(out)
+    assert found["chip"]["name"] == "loihi1"
+    assert found["bytes"] == sum((made / name).stat().st_size for name in found["files"])
+    assert sum(layer["cores"] for layer in found["layers"]) == found["mapping"]["utilisation"]["cores"]["used"]
+    assert found["parity"]["backends"] == ["hwsim"]
+    assert set(found["replay"]["layers"]) == {layer["name"] for layer in found["layers"]}
     code, out, _ = hybrid("run", made, demo_clips[1], "--out", report, "--check", "reference", "--json")
     assert code == 0
     result = json.loads(out)
@@ -269,7 +276,8 @@ def test_the_demo_prints_one_json_object_and_leaves_nothing_running(tmp_path):
         assert len(processes) > 4
         assert segments
     assert len(result["videos"]) == 2
-    assert (tmp_path / "demo" / "report.html").stat().st_size > 20_000
+    page = (tmp_path / "demo" / "report.html").read_text()
+    assert all(Path(video["video"]).name in page for video in result["videos"])
     assert_gone(processes, segments)
 
 

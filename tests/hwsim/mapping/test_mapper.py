@@ -186,7 +186,6 @@ def test_a_sparse_layer_takes_the_memory_of_its_own_synapses_only(small_chip):
     synapse = Sparse(np.ones(200, np.int8), np.repeat(np.array([0, 1], np.int32), 100), np.tile(places, 2), (2, 130))
     (first, second) = map_network(network(synapse), chip).cores
     assert first.used.synapse_memory_bytes == second.used.synapse_memory_bytes == 100
-    assert first.dense
 
 
 def test_a_pooling_window_that_is_too_large_names_the_one_that_fits(small_chip):
@@ -223,6 +222,13 @@ def test_weights_wider_than_the_chip_stores_are_refused(small_chip):
     with pytest.raises(DoesNotFit) as error:
         map_network(_conv_layer(1, 1, 4, value=8), chip)
     assert (error.value.resource, error.value.demand, error.value.bound) == ("weight_bits", 5, 4)
+
+
+def test_a_mapping_file_of_the_schema_before_is_read(small_chip):
+    mapping = map_network(_conv_layer(1, 1, 4), small_chip())
+    data = to_json(mapping) | {"schema": 1}
+    data["cores"] = [core | {"dense": False} for core in data["cores"]]
+    assert from_json(data) == mapping
 
 
 @pytest.mark.parametrize(

@@ -40,8 +40,7 @@ def test_an_input_value_enters_once_at_each_tile_that_it_reaches(line, line_mapp
     assert host["core"] == [4, 4, 4, 4]
     assert host["soma"] == ["host[0]", "host[1]", "host[0]", "host[1]"]
     assert host["spikes"] == [[1, 0], [0, 0], [1, 0], [1, 0]]
-    units = {one["name"]: set(one["synapse"]) for one in data["populations"]}
-    assert units == {"conv": {"synapse_conv"}, "out": {"synapse_dense"}}
+    assert [edge["unit"] for edge in data["edges"]] == ["synapse_conv", "synapse_dense"]
     assert [len(edge["pairs"]) for edge in data["edges"]] == [4, 6]  # two weights of the matrix are zero
 
 

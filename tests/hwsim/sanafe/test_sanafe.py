@@ -101,6 +101,15 @@ def test_with_firing_imposed_sanafe_agrees_on_any_network_and_barrier_chip(cases
     assert found.differences == ()
 
 
+def test_connections_of_three_kinds_cost_the_same_in_sanafe(three_kinds, line_mapping, simulate):
+    (network, inputs), chip = three_kinds, load("loihi1-fitted")
+    mapping = line_mapping(chip)
+    exported = export(network, mapping, chip, inputs, _levels(network, inputs))
+    assert [edge["unit"] for edge in exported["edges"]] == [f"synapse_{x}" for x in ("conv", "conv", "dense", "sparse")]
+    found = compare(network, mapping, chip, run(network, inputs, mapping), simulate(exported), imposed=True)
+    assert found.differences == ()
+
+
 @pytest.fixture
 def wide():
     """Two convolutions, a pool and a matrix, one channel of one layer with a bias, with a sparse graded input."""

@@ -29,8 +29,9 @@ def test_the_example_of_the_page_runs_as_it_is_written(hybrid, tmp_path, monkeyp
     (tmp_path / "mynet.py").write_text(code)
     np.savez("inputs.npz", events=(np.random.default_rng(0).random((2, 11, 2, 16, 16)) < 0.3).astype(np.float32))
     commands = [line.split() for block in re.findall(r"```sh\n(.*?)```", PAGE, re.S) for line in block.splitlines()]
-    assert len(commands) == 4
+    assert len(commands) == 6
     for _, *arguments in commands:
         code, _, err = hybrid(*arguments)
         assert code == 0, (arguments, err)
     assert (tmp_path / "runs" / "run" / "outputs.npz").is_file()
+    assert (tmp_path / "runs" / "sweep" / "sweep.html").is_file()

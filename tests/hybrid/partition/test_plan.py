@@ -132,6 +132,13 @@ def test_the_front_goes_from_least_energy_to_least_latency_and_the_plan_is_one_o
     assert latencies[-1] == pytest.approx(plan_for(host="orin64", link="onboard", goal="latency").latency_s)
 
 
+def test_a_plan_s_range_holds_its_nominal_cost(plan_for):
+    plan = plan_for(["stm_motion"], host="h100")
+    assert plan.energy_band_j.low < plan.energy_band_j.nominal == plan.energy_j < plan.energy_band_j.high
+    assert plan.latency_band_s.low < plan.latency_band_s.nominal == plan.latency_s < plan.latency_band_s.high
+    assert plan_for(["stm_motion"]).latency_band_s is None
+
+
 def test_fewer_chips_than_the_pins_take_are_refused(plan_for):
     pins = ["stm_motion", "stm_residual"]
     assert plan_for(pins, chip="tianjic").cores > 156

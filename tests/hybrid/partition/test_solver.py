@@ -26,6 +26,7 @@ def problems(draw):
     def numbers(high, unit, share=1.0):
         return {x: int(rng.integers(0, high)) * unit for x in names if rng.random() <= share}
 
+    steps, once = numbers(30, 1e-9), set(numbers(2, 1.0, 0.2))
     chip = numbers(100, 1e-12, draw(st.sampled_from([0.4, 0.8, 1.0])))
     pinned = {x for x in list(chip)[1:3] if rng.random() < 0.15 and all(p in (names[0], x) for p, c in edges if c == x)}
     return Problem(
@@ -34,10 +35,11 @@ def problems(draw):
         numbers(100, 1e-12),
         numbers(100, 1e-9),
         chip,
-        numbers(30, 1e-9),
+        {x: s for x, s in steps.items() if x not in once},
         {x: int(rng.integers(1, 5)) for x in names},
         numbers(60, 1e-12),
         numbers(60, 1e-9),
+        {x: s for x, s in steps.items() if x in once},
         steps=draw(st.integers(1, 5)),
         sync_s=draw(st.sampled_from([0.0, 3e-9])),
         to_chip=frozenset(pinned - {names[0]}),

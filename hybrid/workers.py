@@ -1,0 +1,57 @@
+"""Worker processes that end with their parent, and never before it says so."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+import sys
+import threading
+import time
+from multiprocessing.context import SpawnContext, SpawnProcess
+from typing import Any
+
+POLITE_TRIES = 8
+"""How often a worker is asked to end, five times a second, before it is killed."""
+
+
+class Crew(SpawnContext):
+    """Starts workers, and knows which ones are ours to stop.
+
+    Spawned: a fork of a process that has run torch or FFmpeg threads can hang.
+    """
+
+    def __init__(self) -> None:
+        self._started: list[SpawnProcess] = []
+
+    def Process(self, *args: Any, **kwargs: Any) -> SpawnProcess:  # type: ignore[override]
+        """What the executor calls for each worker."""
+        process = SpawnProcess(*args, **kwargs)
+        self._started.append(process)
+        return process
+
+    def stop(self) -> None:
+        """End the workers, each removing its half file; kill those that do not listen."""
+        for attempt in range(POLITE_TRIES + 1):
+            alive = [process for process in self._started if process.is_alive()]
+            if not alive:
+                return
+            for process in alive:
+                process.kill() if attempt == POLITE_TRIES else process.terminate()
+            alive[0].join(0.2)
+
+
+def begin_worker() -> None:
+    """Leave Ctrl-C to the parent, end cleanly when told to, and do not outlive the parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        while True:  # again, should the first one fall into a callback that swallows it
+            # to the main thread, whose waiting read only a signal of its own interrupts
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
+            time.sleep(0.2)
