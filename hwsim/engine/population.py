@@ -31,6 +31,8 @@ from snn_export.network import (
 Each = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
 """Like `map`, maybe in threads."""
 
+_SHARE_VALUES = 2**20
+"""Values, over the steps that are run at once, that take longer than a second thread takes to wake up."""
 _RESETS = {Reset.NONE: KEEP, Reset.ZERO: ZERO, Reset.SOFT: SOFT}
 
 
@@ -108,7 +110,7 @@ class Population:
             each: runs the shares.
         """
         gops, steps = maps[self.layer.connections[0].source].shape[:2]
-        shares = self._in_shares(gops)
+        shares = self._in_shares(gops, steps)
         whole = self._whole(maps, shares[0].ops)
         clears = np.array([self.layer.neuron.clears_before(start + t) for t in range(steps)], np.uint8)
         atoms = self._fan.owner.size if self._fan else 0
@@ -130,17 +132,19 @@ class Population:
             return g, counted[0], counted[1], clipped, wrapped
 
         clipped = wrapped = 0
-        for g, fired, active, saturated, overrun in each(work, product(range(gops), shares)):
+        items = list(product(range(gops), shares))
+        for g, fired, active, saturated, overrun in (each if len(items) > 1 else map)(work, items):
             for total, part in zip(did, (fired, active), strict=True):
                 if part is not None:
                     total[g] += part
             clipped, wrapped = clipped + saturated, wrapped + overrun
         return Did(did[0], did[1], clipped, wrapped)
 
-    def _in_shares(self, gops: int) -> list[_Share]:
-        """As few shares of a GOP as keep all threads busy; a matrix or a list is not cut."""
+    def _in_shares(self, gops: int, steps: int) -> list[_Share]:
+        """As few shares of a GOP as keep all threads busy, each large enough to be worth waking a thread for."""
         height, threads = self.shape[1], torch.get_num_threads()
-        parts = min(height, -(-threads // gops))
+        worth = max(1, self.layer.size * steps // _SHARE_VALUES)
+        parts = min(height, -(-threads // gops), worth)
         if parts not in self._shares:
             edges = [i * height // parts for i in range(parts + 1)]
             self._shares[parts] = [self._share(*rows) for rows in pairwise(edges)]

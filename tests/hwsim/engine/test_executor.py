@@ -63,6 +63,7 @@ def test_threads_and_chunks_of_steps_change_no_bit_and_no_count(cases, mappings,
     expected, before = run(network, inputs, mapping), torch.get_num_threads()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("hwsim.engine.cpu._CHUNK_VALUES", values)
+        patch.setattr("hwsim.engine.population._SHARE_VALUES", 1)
         torch.set_num_threads(threads)
         got = run(network, inputs, mapping)
     torch.set_num_threads(before)

@@ -87,6 +87,7 @@ def _same(network, inputs):
             torch.set_num_threads(threads)
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr("hwsim.engine.cpu._CHUNK_VALUES", chunk)
+                patch.setattr("hwsim.engine.population._SHARE_VALUES", 1)
                 got = Engine(network, cores).run(inputs)
             assert first_difference(network, expected, got.recording) is None
             assert got.recording.saturations == expected.saturations
