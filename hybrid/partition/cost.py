@@ -19,7 +19,18 @@ from hybrid.graph.population import Population
 from hybrid.partition.artificial import ArtificialWork, artificial_works
 from hybrid.partition.problem import Problem
 from hybrid.platform import Host, Link
-from snn_export.network import LIF, Connection, Dense, InputPort, Layer, Reset, Sparse, SpikingNetwork, SumPool2d
+from snn_export.network import (
+    LIF,
+    Connection,
+    Dense,
+    InputPort,
+    Layer,
+    NetworkError,
+    Reset,
+    Sparse,
+    SpikingNetwork,
+    SumPool2d,
+)
 
 POTENTIAL_BYTES = 4
 """A 24-bit membrane potential travels as a 32-bit word."""
@@ -61,7 +72,7 @@ class Costs:
 
     chip: Mapping[str, ChipWork]
     artificial: Mapping[str, ArtificialWork]
-    unfit: Mapping[str, DoesNotFit]
+    unfit: Mapping[str, DoesNotFit | NetworkError]
     host_j: Mapping[str, Range]
     host_s: Mapping[str, Range] | None
     transfer_j: Mapping[str, Range]
@@ -109,14 +120,15 @@ def costs_of(
         artificial: let the chip take ops in its ANN mode, if it has one.
     """
     ops, activity = graph.ops, _activity_of_results(graph)
-    work, unfit = {}, {}
+    work: dict[str, ChipWork] = {}
+    unfit: dict[str, DoesNotFit | NetworkError] = {}
     for op in ops.values():
         population = graph.populations.get(op.name)
         if not op.spiking or population is None or not population.layers:
             continue
         try:
             cores = _cores(population, graph, chip)
-        except DoesNotFit as error:
+        except (DoesNotFit, NetworkError) as error:
             unfit[op.name] = error
         else:
             work[op.name] = _work(op, chip, cores, activity[op.name], _kind(population))
@@ -162,6 +174,7 @@ def _cores(population: Population, graph: ModelGraph, chip: Chip) -> tuple[Core,
 
     Raises:
         DoesNotFit: where it exceeds a core.
+        NetworkError: where so many synapses meet in a neuron that no weights keep the accumulator in range.
     """
     inside = {layer.name for layer in population.layers}
     sources = dict.fromkeys(c.source for x in population.layers for c in x.connections if c.source not in inside)

@@ -177,6 +177,7 @@ def make_plan(
     Raises:
         IllegalPlanError: for a pin that cannot be carried out, or a goal that cannot be reached.
         DoesNotFit: for a pin to the chip of an op that exceeds a core.
+        NetworkError: for one whose neurons have too many synapses for the contract.
     """
     costs = costs_of(graph, chip, host, link, input_bits, measured_s, aim.artificial)
     unlawful = {name: () if name in costs.artificial else violations(op, graph) for name, op in graph.ops.items()}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import norse.torch as norse
 import numpy as np
 import pytest
 import torch
 
 from hwsim.chip import load
 from hybrid.errors import IllegalPlanError
+from hybrid.graph import trace
 from hybrid.model.inputs import INPUT_NAMES, input_ports, to_tensors
 from hybrid.partition import Aim, make_plan
 from hybrid.partition.extract import chip_layers, host_module
@@ -167,3 +169,29 @@ def test_times_measured_here_replace_those_of_the_profile(traced, tiny, clip_vie
         traced, load("loihi2"), load_host("horowitz45"), load_link("pcie4"), BITS, Aim(goal="latency"), measured
     )
     assert plan.latency_s <= sum(x.nominal for x in measured.values()) * (1 + 1e-9)
+
+
+def test_a_neuron_of_too_many_synapses_stays_on_the_host_with_the_reason():
+    graph = trace(_wide(), (torch.zeros(2, 3, 140_000),))
+    plan = make_plan(graph, load("loihi2"), load_host("horowitz45"), load_link("pcie4"), {}, Aim())
+    (placement,) = [p for p in plan.placements if graph.ops[p.op].spiking]
+    assert placement.target == "host"
+    assert placement.violations
+
+
+def _wide():
+    """One norse layer of two neurons with 140,000 inputs, more than an accumulator of 17 bits can count."""
+
+    class Wide(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear, self.cell = torch.nn.Linear(140_000, 2, bias=False), norse.LIFBoxCell()
+
+        def forward(self, x):
+            state, spikes = None, []
+            for t in range(x.shape[1]):
+                spike, state = self.cell(self.linear(x[:, t]), state)
+                spikes.append(spike)
+            return torch.stack(spikes, 1)
+
+    return Wide().eval()
