@@ -22,7 +22,7 @@ from rich.table import Table
 from scipy import sparse
 
 from hwsim.chip import Chip, load
-from hwsim.engine.counts import Counter
+from hwsim.engine.counter import Counter
 from hwsim.mapping import DoesNotFit, assess
 from hwsim.mapping.layout import Layout
 from hwsim.mapping.mapper import map_network, on_snake

@@ -7,19 +7,13 @@ graded and accumulates (ACs) where it is binary.
 
 from __future__ import annotations
 
-from collections.abc import Mapping as MappingType
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
-from scipy import sparse
 
-from hwsim.costs import KINDS
-from hwsim.mapping.check import check_mapping
-from hwsim.mapping.fanout import HOST, Fanout, dense_synops, fanouts
-from hwsim.mapping.model import Mapping
-from hwsim.mapping.routing import Link, route
-from snn_export.network import IntArray, SpikingNetwork
+from hwsim.mapping.routing import Link
+from snn_export.network import IntArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,90 +69,6 @@ class Counts:
         return self.hops_ew + self.hops_ns
 
 
-class Counter:
-    """Turns firing counts per atom into counts per core.
-
-    Args:
-        network: the network that was run.
-        mapping: where its neurons are.
-
-    Raises:
-        MappingError: where the mapping is not of this network.
-    """
-
-    def __init__(self, network: SpikingNetwork, mapping: Mapping) -> None:
-        check_mapping(network, mapping)
-        self.fanouts = {fan.name: fan for fan in fanouts(network, mapping)}
-        self._graded = {port.name for port in network.inputs if port.graded}
-        self._ports = {port.name for port in network.inputs}
-        self._dense = dense_synops(network, mapping).sum(1)
-        sizes = [[b - a for a, b in core.block] for core in mapping.cores]
-        self._neurons = np.prod(np.array(sizes), 1)
-        tiles, chips = mapping.tiles, np.array([core.chip for core in mapping.cores])
-        pairs = [fan.pairs[fan.pairs[:, 0] != HOST] for fan in self.fanouts.values()]
-        self._pairs = np.concatenate(pairs)
-        self._routes = route([(tiles[a], tiles[b]) for a, b in self._pairs])
-        count = len(mapping.cores)
-        self._senders = _incidence(self._pairs[:, 0], count)
-        self._receivers = {name: _incidence(fan.pairs[:, 1], count) for name, fan in self.fanouts.items()}
-        self._alike = {name: _alike(fan) for name, fan in self.fanouts.items()}
-        self._between_chips = chips[self._pairs[:, 0]] != chips[self._pairs[:, 1]]
-
-    def count(self, fired: MappingType[str, IntArray], active: MappingType[str, IntArray] | None) -> Counts:
-        """Counts from the firing (nonzero) neurons of every atom, whole numbers [G, T, atoms] by name.
-
-        `active` gives the active neurons of every layer in the same form, where they were counted.
-        """
-        gops, steps = next(iter(fired.values())).shape[:2]
-        n, cores = gops * steps, len(self._neurons)
-        flat = {name: _columns(x, n) for name, x in fired.items()}
-        spikes, macs, received = (np.zeros((cores, n), np.int64) for _ in range(3))
-        synops = np.zeros((len(KINDS), cores, n), np.int64)
-        flows = []
-        for name, fan in self.fanouts.items():
-            for kind, fan_out in fan.synops.items():
-                operations = fan_out @ flat[name]
-                synops[kind] += operations
-                if name in self._graded:
-                    macs += operations
-            alike = self._alike[name]
-            events = alike.sums @ flat[name]
-            spikes += alike.held @ events
-            flow = alike.flows @ events
-            received += self._receivers[name] @ flow
-            if name not in self._ports:
-                flows.append(flow)
-        inside = np.concatenate(flows)
-        sent, ew, ns = (
-            sparse.csr_matrix(self._senders.multiply(hops)) @ inside
-            for hops in (np.ones_like(self._routes.ew), self._routes.ew, self._routes.ns)
-        )
-
-        def shaped(x: IntArray) -> IntArray:
-            return np.asarray(np.ascontiguousarray(x.T).reshape(gops, steps, *x.T.shape[1:]))
-
-        return Counts(
-            spikes=shaped(spikes),
-            synops_by_kind=shaped(synops),
-            macs=shaped(macs),
-            synops_dense=np.broadcast_to(self._dense, (gops, steps, cores)),
-            neuron_updates=np.broadcast_to(self._neurons, (gops, steps, cores)),
-            active_updates=None if active is None else shaped(self._held(active, n)),
-            packets_sent=shaped(sent),
-            packets_received=shaped(received),
-            hops_ew=shaped(ew),
-            hops_ns=shaped(ns),
-            input_events=shaped(np.sum([flat[p].sum(0) for p in sorted(self._ports)], 0)),
-            interchip_packets=shaped(inside[self._between_chips].sum(0)),
-            link_load=shaped(self._routes.incidence @ inside),
-            links=self._routes.links,
-        )
-
-    def _held(self, active: MappingType[str, IntArray], n: int) -> IntArray:
-        parts = [self.fanouts[name].held @ _columns(x, n) for name, x in active.items()]
-        return np.asarray(np.sum(parts, 0))
-
-
 def join(parts: Sequence[Counts]) -> Counts:
     """Counts of consecutive GOPs as one."""
     arrays = {}
@@ -167,40 +77,3 @@ def join(parts: Sequence[Counts]) -> Counts:
         one = field.name == "links" or values[0] is None
         arrays[field.name] = values[0] if one else np.concatenate(values)
     return Counts(**arrays)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Alike:
-    """Atoms on the same core that send to the same cores, as groups: spikes and packets do not tell them apart.
-
-    Attributes:
-        sums: adds up the atoms of each group, [groups, atoms].
-        held: 1 where the core holds the group, [cores, groups].
-        flows: 1 where a firing neuron sends that flow a packet, [pairs, groups].
-    """
-
-    sums: sparse.csr_matrix
-    held: sparse.csr_matrix
-    flows: sparse.csr_matrix
-
-
-def _alike(fan: Fanout) -> _Alike:
-    targets = fan.flows.tocsc()
-    found: dict[tuple[int, bytes], int] = {}
-    group = [
-        found.setdefault((core, targets.indices[a:b].tobytes()), len(found))
-        for core, a, b in zip(fan.owner.tolist(), targets.indptr[:-1], targets.indptr[1:], strict=True)
-    ]
-    firsts = np.unique(group, return_index=True)[1]
-    return _Alike(_incidence(np.array(group, np.int64), len(found)), fan.held[:, firsts], fan.flows[:, firsts])
-
-
-def _incidence(cores: IntArray, count: int) -> sparse.csr_matrix:
-    """Sparse int64 [count, flows]: 1 where the flow belongs to the core."""
-    flows = len(cores)
-    return sparse.csr_matrix((np.ones(flows, np.int64), (cores, np.arange(flows))), (count, flows))
-
-
-def _columns(counts: IntArray, n: int) -> IntArray:
-    """Counts [G, T, atoms] as int64 [atoms, n]."""
-    return np.ascontiguousarray(counts.reshape(n, -1).T, np.int64)

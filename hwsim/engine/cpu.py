@@ -7,25 +7,22 @@ computed event by event, or all at once where that is faster.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from collections.abc import Mapping as MappingType
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 import numpy as np
-import torch
 
 from hwsim.engine.classes import classes_of
-from hwsim.engine.counts import Counter
+from hwsim.engine.counter import Counter
 from hwsim.engine.events import padded
 from hwsim.engine.kernels import Tally, count_events, to_rows
-from hwsim.engine.population import Each, Population
+from hwsim.engine.population import Population
 from hwsim.engine.result import Record, Result
+from hwsim.engine.threads import in_threads
 from hwsim.mapping.geometry import shape3
 from snn_export.network import IntArray, Recording, SpikingNetwork
 
-_CHUNK_VALUES = 2**20
-"""Values of the largest layer over the steps that it goes through at once: what a cache holds."""
+_CHUNK_VALUES = 2**22
+"""Values of the largest layer over the steps that it goes through at once: threads wait for each other after them."""
 
 
 class CpuExecutor:
@@ -52,7 +49,7 @@ class CpuExecutor:
         states = [population.zero_state(gops) for population in self._populations]
         clipped, wrapped = ({x.name: 0 for x in self._network.layers} for _ in range(2))
         chunk = max(1, _CHUNK_VALUES // self._largest)
-        with _in_threads() as each:
+        with in_threads() as each:
             for start in range(0, steps, chunk):
                 span = slice(start, min(start + chunk, steps))
                 maps = {port.name: _rows(inputs[port.name][:, span]) for port in self._network.inputs}
@@ -128,14 +125,3 @@ def _rows(values: IntArray) -> IntArray:
     for own, rows in zip(values.astype(np.int16).reshape(*values.shape[:2], *shape), found, strict=True):
         to_rows(own, rows)
     return found
-
-
-@contextmanager
-def _in_threads() -> Iterator[Each]:
-    """A `map` over as many threads as torch has."""
-    threads = torch.get_num_threads()
-    if threads == 1:
-        yield map
-        return
-    with ThreadPoolExecutor(threads) as pool:
-        yield pool.map

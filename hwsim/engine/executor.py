@@ -7,7 +7,7 @@ from collections.abc import Mapping as MappingType
 import numpy as np
 import torch
 
-from hwsim.engine.counts import Counter
+from hwsim.engine.counter import Counter
 from hwsim.engine.cpu import CpuExecutor
 from hwsim.engine.gpu import GpuExecutor
 from hwsim.engine.result import Record, Result, join_results

@@ -10,7 +10,7 @@ from collections.abc import Mapping as MappingType
 import numpy as np
 import torch
 
-from hwsim.engine.counts import Counter
+from hwsim.engine.counter import Counter
 from hwsim.engine.neuron import Neurons
 from hwsim.engine.result import Record, Result
 from hwsim.engine.synapse import SynapseOp, total

@@ -123,6 +123,8 @@ def scatter(fan: Fan, values: IntArray, block: Block) -> None:
     for t in range(steps):
         for y in range(height):
             begin, count = (t * height + y) * padded, value(row_count, y)
+            if count == 0:
+                continue
             for group in range(0, padded, SCANNED):
                 bits = nonzero(flat, begin + group)
                 while bits:
@@ -305,3 +307,18 @@ def gather_classes(counts: IntArray, place_class: IntArray, present: IntArray, f
         for r in range(present.size):
             for k in range(place_class.size):
                 found[t, present[r], place_class[k]] += counts[t, r, k]
+
+
+@njit
+def multiply(starts: IntArray, columns: IntArray, values: IntArray, counts: IntArray, found: IntArray) -> None:
+    """Write the product of a sparse int32 matrix in compressed rows and counts, int32 [columns, n], to `found`.
+
+    n is a multiple of `WIDTH`.
+    """
+    flat, out, n = counts.reshape(-1), found.reshape(-1), counts.shape[1]
+    for row in range(starts.size - 1):
+        for k in range(0, n, WIDTH):
+            total = fill(np.int32(0))
+            for i in range(value(starts, row), value(starts, row + 1)):
+                total = total + load(flat, np.int64(value(columns, i)) * n + k) * fill(value(values, i))
+            store(out, row * n + k, total)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise, product
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from hwsim.engine.crossover import prefers_dense
 from hwsim.engine.events import EventOp, event_op, lattice, padded
 from hwsim.engine.kernels import KEEP, SOFT, ZERO, Block, State, Tally, add_sums, current_neurons, neurons
 from hwsim.engine.synapse import SynapseOp
+from hwsim.engine.threads import Each
 from hwsim.mapping.fanout import Fanout
 from hwsim.mapping.geometry import Shape3, shape3
 from snn_export.network import (
@@ -28,11 +29,8 @@ from snn_export.network import (
     source_intervals,
 )
 
-Each = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
-"""Like `map`, maybe in threads."""
-
 _SHARE_VALUES = 2**20
-"""Values, over the steps that are run at once, that take longer than a second thread takes to wake up."""
+"""Most values of a share over the steps that are run at once: their sums stay near a core, in its cache of 2 MB."""
 _RESETS = {Reset.NONE: KEEP, Reset.ZERO: ZERO, Reset.SOFT: SOFT}
 
 
@@ -133,7 +131,7 @@ class Population:
 
         clipped = wrapped = 0
         items = list(product(range(gops), shares))
-        for g, fired, active, saturated, overrun in (each if len(items) > 1 else map)(work, items):
+        for g, fired, active, saturated, overrun in each(work, items):
             for total, part in zip(did, (fired, active), strict=True):
                 if part is not None:
                     total[g] += part
@@ -141,10 +139,12 @@ class Population:
         return Did(did[0], did[1], clipped, wrapped)
 
     def _in_shares(self, gops: int, steps: int) -> list[_Share]:
-        """As few shares of a GOP as keep all threads busy, each large enough to be worth waking a thread for."""
+        """Shares of rows whose sums stay in a cache, as many as keep all threads busy."""
         height, threads = self.shape[1], torch.get_num_threads()
-        worth = max(1, self.layer.size * steps // _SHARE_VALUES)
-        parts = min(height, -(-threads // gops), worth)
+        parts = -(-self.layer.size * steps // _SHARE_VALUES)
+        if parts > 1:
+            parts = -(-parts * gops // threads) * threads // gops
+        parts = min(height, max(1, parts))
         if parts not in self._shares:
             edges = [i * height // parts for i in range(parts + 1)]
             self._shares[parts] = [self._share(*rows) for rows in pairwise(edges)]

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import torch
 
 from hwsim.engine.atoms import AtomSum
-from hwsim.engine.counts import Counter, Counts
+from hwsim.engine.counter import Counter
+from hwsim.engine.counts import Counts
 from hwsim.engine.neuron import Neurons
 from hwsim.engine.result import Record
 from hwsim.engine.synapse import SynapseOp, total

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hwsim.engine import Counts, Engine, run
-from hwsim.engine.counts import Counter
+from hwsim.engine.counter import Counter
 from hwsim.engine.crossover import prefers_dense
 from hwsim.engine.gpu import GpuExecutor
 from hwsim.engine.synapse import exact_arithmetic

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from hwsim.engine import Counts, Engine
-from hwsim.engine.counts import Counter
+from hwsim.engine.counter import Counter
 from hwsim.engine.gpu import GpuExecutor
 from hwsim.engine.synapse import exact_arithmetic
 from hwsim.mapping import Core, Mapping, Resources
