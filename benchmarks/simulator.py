@@ -41,6 +41,7 @@ from hwsim.chip import load
 from hwsim.engine import Engine
 from hwsim.mapping import map_network
 from hwsim.sanafe import compare, export
+from hybrid.allocator import keep_freed_memory
 from snn_export import lava, reference
 from snn_export.compare import first_difference
 from snn_export.network import LIF, Connection, Conv2d, InputPort, IntArray, Layer, SpikingNetwork
@@ -295,6 +296,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=9, help="timed runs of the engine in each round")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
+    keep_freed_memory()  # as the command line does
     os.environ["OMP_NUM_THREADS"] = str(arguments.threads)  # SANA-FE's, by inheritance
     begin = time.perf_counter()
     times, counts = measure(arguments.rounds, arguments.repeats)

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 
+from hybrid.allocator import keep_freed_memory
 from hybrid.cli import (  # noqa: F401 (each registers its commands)
     bundles,
     deploy,
@@ -26,6 +27,7 @@ def main() -> None:
     """Entry point: run the command and turn errors into one clear message and an exit code."""
     # Two torch threads on a busy machine otherwise spin at OpenMP barriers, which can cost a factor of fifty.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    keep_freed_memory()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         app()
