@@ -24,6 +24,9 @@ from snn_export.network import IntArray, Recording, SpikingNetwork
 _CHUNK_VALUES = 2**22
 """Values of the largest layer over the steps that it goes through at once: threads wait for each other after them."""
 
+_LINE = 64
+"""Bytes of a line of a cache."""
+
 
 class CpuExecutor:
     """A network made ready to run many times.
@@ -87,7 +90,7 @@ class _Tape:
         self._network, self._gops = network, gops
         kept = [x.name for x in network.layers if record == "all" or x.neuron.readout]
         forms = {x.name: self._form(x.name, steps) for x in network.layers}
-        self._potentials = {name: np.empty(forms[name], np.int32) for name in kept}
+        self._potentials = {name: _aligned(forms[name]) for name in kept}
         self._spikes = {name: np.empty(forms[name], np.uint8) for name in kept if record == "all"}
 
     def spikes(self, name: str, span: slice) -> IntArray:
@@ -125,3 +128,11 @@ def _rows(values: IntArray) -> IntArray:
     for own, rows in zip(values.astype(np.int16).reshape(*values.shape[:2], *shape), found, strict=True):
         to_rows(own, rows)
     return found
+
+
+def _aligned(shape: tuple[int, ...]) -> IntArray:
+    """Int32 that is not set, from a multiple of 64 bytes on, as `lanes.stream` wants it."""
+    size = 4 * int(np.prod(shape))
+    raw = np.empty(size + _LINE, np.uint8)
+    begin = -raw.ctypes.data % _LINE
+    return raw[begin : begin + size].view(np.int32).reshape(shape)

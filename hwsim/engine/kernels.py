@@ -25,6 +25,7 @@ from hwsim.engine.lanes import (
     nonzero,
     smaller,
     store,
+    stream,
     total,
     value,
 )
@@ -220,7 +221,7 @@ def neurons(block: Block, state: State, constants: IntArray, reset: int, tally: 
                 store(v, here + k, x)
                 store(spikes, there + k, spike)
                 if trace.size:
-                    store(trace, there + k, x)
+                    stream(trace, there + k, x)
     return int(total(clipped))
 
 

@@ -73,6 +73,19 @@ def store(typing: Any, array: Any, at: Any, value: Any) -> Any:
 
 
 @intrinsic
+def stream(typing: Any, array: Any, at: Any, value: Any) -> Any:
+    """Write lanes to int32 values that nobody reads soon, past the caches; `at` is at a multiple of 64 bytes."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        place = _place(context, builder, signature, arguments, 0)
+        written = builder.store(arguments[2], place, align=64)
+        written.set_metadata("nontemporal", builder.module.add_metadata([_WORD(1)]))
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, value), generate
+
+
+@intrinsic
 def fill(typing: Any, value: Any) -> Any:
     """Lanes that are all alike."""
 
