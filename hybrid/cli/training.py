@@ -38,7 +38,7 @@ def train(
     seed: int = typer.Option(0, help="Seed of everything random."),
     cache: Path | None = typer.Option(None, help="Folder to keep the prepared clips in, for the next run."),
     accelerator: str = typer.Option("auto", help="Lightning's: auto, cpu, gpu."),
-    devices: int = typer.Option(1, min=1, help="Lightning's: how many."),
+    devices: int = typer.Option(1, min=1, help="How many, each a process that takes its part of every batch."),
     strategy: str = typer.Option("auto", help="Lightning's: auto, ddp, ..."),
     precision: str = typer.Option("auto", help="Lightning's; auto is bf16-mixed on a GPU, else 32-true."),
     workers: int = typer.Option(0, min=0, help="Processes that load clips."),
@@ -49,6 +49,8 @@ def train(
 
     Example: [bold]hybrid train clips --config tiny --set stm.kind=none --out model.safetensors[/bold]
     """
+    from lightning.pytorch.utilities import rank_zero_only
+
     from hybrid.model.checkpoint import load_checkpoint
     from hybrid.model.config import load_config
     from hybrid.training.splits import check_labels
@@ -68,10 +70,12 @@ def train(
             divide(dataset, held_out), loaded, to, seed=seed, command=command, cache=cache,
             initial=start.model if start is not None else None,
             hardware=Hardware(accelerator, devices, strategy, precision, workers),
-            on_load=lambda done, total: tell("read the clips", done, total),
-            on_epoch=lambda done, loss: tell(f"train (loss {loss:.3f})", done, loaded.training.epochs),
+            on_load=rank_zero_only(lambda done, total: tell("read the clips", done, total)),
+            on_epoch=rank_zero_only(lambda done, loss: tell(f"train (loss {loss:.3f})", done, loaded.training.epochs)),
             on_bad=_left_out if missing == "skip" else None,
         )  # fmt: skip
+    if not result.leads:
+        return
     if result.resumed_from:
         out.print(f"went on after epoch {result.resumed_from}")
     if result.accuracy is not None:

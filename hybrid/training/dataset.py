@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import Dataset, Sampler
@@ -152,22 +153,56 @@ class ClipDataset(Dataset[Item]):
 
 
 class EpochSampler(Sampler[tuple[int, int]]):
-    """Every clip once, as (epoch, number), in an order that seed and epoch fix; Lightning tells the epoch."""
+    """Every clip once, as (epoch, number), in an order that seed and epoch fix; Lightning tells the epoch.
 
-    def __init__(self, count: int, seed: int) -> None:
-        self._count, self._seed, self._epoch = count, seed, 0
+    Where several processes train together, each gets its part of every batch, so that together they take the batches
+    that one process would take; a last batch that is not whole is left out.
+
+    Args:
+        count: clips.
+        seed: of the order.
+        batch: clips of a step, of all processes together; a multiple of their number.
+    """
+
+    def __init__(self, count: int, seed: int, batch: int) -> None:
+        self._count, self._seed, self._batch, self._epoch = count, seed, batch, 0
 
     def set_epoch(self, epoch: int) -> None:
         """Called by Lightning at the start of every epoch."""
         self._epoch = epoch
 
     def __len__(self) -> int:
-        return self._count
+        return self._count // self._batch * self._batch // processes()[1]
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         generator = torch.Generator().manual_seed(seed_of(self._seed, self._epoch, -1))
-        order = torch.randperm(self._count, generator=generator).tolist()
-        return iter([(self._epoch, number) for number in order])
+        order = torch.randperm(self._count, generator=generator)[: self._count // self._batch * self._batch]
+        rank, world = processes()
+        mine = order.reshape(-1, world, self._batch // world)[:, rank].flatten().tolist()
+        return iter([(self._epoch, number) for number in mine])
+
+
+class ShareSampler(Sampler[int]):
+    """Clips to measure, each by one of the processes that train together."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    def __len__(self) -> int:
+        return len(self._mine())
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._mine())
+
+    def _mine(self) -> range:
+        return range(self._count)[slice(processes()[0], None, processes()[1])]
+
+
+def processes() -> tuple[int, int]:
+    """Number of this process among those that train together, and how many they are."""
+    if not dist.is_initialized():
+        return 0, 1
+    return dist.get_rank(), dist.get_world_size()
 
 
 def _pick(views: Views, chosen: Sequence[int]) -> Views:

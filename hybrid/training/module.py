@@ -55,7 +55,8 @@ class TrainingModule(lightning.LightningModule):
             HybridError: where the loss is not finite.
         """
         # every step is seeded by itself, so that a resumed training draws what an unbroken one draws
-        torch.manual_seed(seed_of(self.seed, self.current_epoch, step))
+        rank = [self.global_rank] if self.global_rank else []
+        torch.manual_seed(seed_of(self.seed, self.current_epoch, step, *rank))
         *clips, labels = batch
         loss = F.cross_entropy(self(*clips), labels, label_smoothing=self.config.label_smoothing)
         if not bool(torch.isfinite(loss)):
@@ -63,7 +64,7 @@ class TrainingModule(lightning.LightningModule):
                 f"epoch {self.current_epoch + 1}, step {step + 1}", f"the loss is {float(loss)}{self._not_finite()}",
                 "lower training.learning_rate, or train in 32 bits",
             )  # fmt: skip
-        self.log("loss", loss)
+        self.log("loss", loss, sync_dist=True)
         return loss
 
     def validation_step(self, batch: Batch, _: int) -> None:

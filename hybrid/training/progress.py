@@ -36,5 +36,5 @@ class Progress(lightning.Callback):
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Add the epoch and tell of it."""
         self._whole += time.perf_counter() - self._epoch_began
-        pl_module.log("compute_share", self.compute_share)
+        pl_module.log("compute_share", self.compute_share, sync_dist=True)
         self._on_epoch(trainer.current_epoch + 1, float(trainer.callback_metrics["loss"]))

@@ -12,13 +12,13 @@ from typing import Any
 import lightning
 import torch
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Sampler
 
 from hybrid.errors import BadInputError, HybridError
 from hybrid.model.checkpoint import save_checkpoint
 from hybrid.model.config import ModelConfig
 from hybrid.model.hybrid_model import HybridModel
-from hybrid.training.dataset import ClipDataset, EpochSampler, OnBad
+from hybrid.training.dataset import ClipDataset, EpochSampler, OnBad, ShareSampler
 from hybrid.training.initialise import scale_to_firing_rate
 from hybrid.training.module import TrainingModule
 from hybrid.training.progress import Progress
@@ -33,7 +33,7 @@ class Hardware:
     Attributes:
         accelerator: `auto`, `cpu`, `gpu`, ...
         devices: how many.
-        strategy: how several work together, such as `ddp`.
+        strategy: how several work together, such as `ddp`; `auto` for what a model with unused parameters needs.
         precision: such as `32-true`; `auto` for `bf16-mixed` on a GPU and 32 bits elsewhere.
         workers: processes that load clips.
     """
@@ -50,6 +50,7 @@ class TrainingResult:
     """What came out.
 
     Attributes:
+        leads: whether this is the process that writes, of those that train together.
         accuracy: top-1 on the held-out clips after the last epoch, 0 to 1; None where nothing was held out.
         train_clips: clips trained on.
         held_out_clips: clips measured on.
@@ -57,6 +58,7 @@ class TrainingResult:
         compute_share: share of the epochs' time spent on batches, not on waiting for them.
     """
 
+    leads: bool
     accuracy: float | None
     train_clips: int
     held_out_clips: int
@@ -80,6 +82,10 @@ def train(
 ) -> TrainingResult:
     """Train for a fixed number of epochs; the held-out clips are measured at the end, never selected on.
 
+    With several devices every one of them is a process that Lightning starts: this command again. Together they take
+    the batches that one would, so that the result is the same but for the order of sums (and the masks of dropout).
+    Where one of them dies all end, and the same call goes on.
+
     Beside `out` lies a run folder with logs and the state after the last whole epoch: the same call goes on from
     there if it was stopped, with the same result.
 
@@ -101,7 +107,8 @@ def train(
             config to start from.
         HybridError: for a loss that is not finite; the last good epoch is kept as a checkpoint.
     """
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for talker in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(talker).setLevel(logging.WARNING)
     for known in ("You defined a `validation_step` but have no `val_dataloader`", "Experiment logs directory"):
         warnings.filterwarnings("ignore", known)
     lightning.seed_everything(seed, verbose=False)
@@ -119,13 +126,18 @@ def train(
     if not len(trained):
         raise BadInputError("training clips", "there are none", "hold out less")
     batch = min(config.training.batch, len(trained))
-    to_train = _loader(trained, batch, EpochSampler(len(trained), seed), hardware.workers)
-    to_measure = _loader(measured, batch, None, hardware.workers) if len(measured) else None
+    if batch % hardware.devices:
+        what = f"{batch} clips of a step cannot be shared out evenly to {hardware.devices} processes"
+        raise BadInputError("--devices", what, "choose a divisor, or another training.batch")
+    each = batch // hardware.devices
+    to_train = _loader(trained, each, EpochSampler(len(trained), seed, batch), hardware.workers)
+    to_measure = _loader(measured, each, ShareSampler(len(measured)), hardware.workers) if len(measured) else None
     module = TrainingModule(HybridModel(config), seed)
     if initial is not None:
         _take_weights(module.model, initial)
     elif not folder.epochs_done:
-        scale_to_firing_rate(module.model, *(x.flatten(0, 1) for x in next(iter(to_train))[:3]))
+        first = next(iter(DataLoader(trained, batch, sampler=EpochSampler(len(trained), seed, batch))))
+        scale_to_firing_rate(module.model, *(x.flatten(0, 1) for x in first[:3]))
     progress = Progress(on_epoch)
     trainer = _trainer(config, folder, hardware, progress)
     try:
@@ -138,7 +150,9 @@ def train(
     if trainer.is_global_zero:
         save_checkpoint(module.model, out, _notes(len(trained), clips[1], seed, command, accuracy))
         folder.finish()
-    return TrainingResult(accuracy, len(trained), len(measured), folder.epochs_done, progress.compute_share)
+    return TrainingResult(
+        trainer.is_global_zero, accuracy, len(trained), len(measured), folder.epochs_done, progress.compute_share
+    )
 
 
 def _take_weights(model: HybridModel, initial: HybridModel) -> None:
@@ -156,11 +170,8 @@ def _take_weights(model: HybridModel, initial: HybridModel) -> None:
     model.load_state_dict(weights)
 
 
-def _loader(clips: ClipDataset, batch: int, sampler: EpochSampler | None, workers: int) -> DataLoader[Any]:
-    return DataLoader(
-        clips, batch, sampler=sampler, drop_last=sampler is not None, num_workers=workers,
-        persistent_workers=workers > 0,
-    )  # fmt: skip
+def _loader(clips: ClipDataset, batch: int, sampler: Sampler[Any], workers: int) -> DataLoader[Any]:
+    return DataLoader(clips, batch, sampler=sampler, num_workers=workers, persistent_workers=workers > 0)
 
 
 def _trainer(config: ModelConfig, folder: RunFolder, hardware: Hardware, progress: Progress) -> lightning.Trainer:
@@ -168,16 +179,20 @@ def _trainer(config: ModelConfig, folder: RunFolder, hardware: Hardware, progres
     precision: Any = hardware.precision
     if precision == "auto":
         precision = "bf16-mixed" if on_gpu else "32-true"
+    strategy = hardware.strategy
+    if strategy == "auto" and hardware.devices > 1:
+        strategy = "ddp_find_unused_parameters_true"  # the streams of a model may lack an input
     logs = folder.path / "logs"
     loggers = [
         CSVLogger(logs, name="csv", version=f"from_epoch_{folder.epochs_done}"),
         TensorBoardLogger(logs, name="tensorboard", version=f"from_epoch_{folder.epochs_done}"),
     ]
     return lightning.Trainer(
-        accelerator=hardware.accelerator, devices=hardware.devices, strategy=hardware.strategy, precision=precision,
+        accelerator=hardware.accelerator, devices=hardware.devices, strategy=strategy, precision=precision,
         max_epochs=config.training.epochs, check_val_every_n_epoch=config.training.epochs,
         deterministic="warn" if on_gpu else True, num_sanity_val_steps=0, log_every_n_steps=1, logger=loggers,
         enable_model_summary=False, enable_progress_bar=False, callbacks=[progress, folder.saver()],
+        use_distributed_sampler=False,  # ours keep the batches of one process
     )  # fmt: skip
 
 

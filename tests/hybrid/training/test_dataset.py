@@ -39,7 +39,7 @@ def test_an_epoch_is_the_same_whoever_loads_it_and_has_every_clip_once(clips):
     dataset = ClipDataset(clips, CONFIG, seed=3)
     epochs = []
     for workers in (0, 1):
-        sampler = EpochSampler(len(clips), 3)
+        sampler = EpochSampler(len(clips), 3, 1)
         sampler.set_epoch(5)
         epochs.append(list(DataLoader(dataset, 1, sampler=sampler, num_workers=workers)))
         assert sorted(int(batch[3]) for batch in epochs[-1]) == [1, 2]

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import torch
 
@@ -28,7 +29,7 @@ from hybrid.partition.extract import chip_layers
 from hybrid.runtime.clip import load_clip
 from hybrid.training.initialise import scale_to_firing_rate
 from hybrid.training.splits import split_by_group
-from hybrid.training.train import train
+from hybrid.training.train import Hardware, train
 from snn_export import reference
 from snn_export.network import STATE_SHIFT
 from snn_export.quantize import quantize
@@ -108,6 +109,41 @@ def test_a_killed_training_goes_on_and_ends_with_the_same_bits(tmp_path, clips):
     assert resumed.resumed_from > 0
     fit(clips, tmp_path / "whole.safetensors", "training.epochs=15")
     assert same_checkpoint(out, tmp_path / "whole.safetensors")
+
+
+TOGETHER = ("ann.dropout=0", "training.epochs=8")
+
+
+def begin(data: Path, out: Path) -> subprocess.Popen[bytes]:
+    """The command itself, since Lightning starts it once more for the second process."""
+    changes = [word for change in (*SMALL, *TOGETHER) for word in ("--set", change)]
+    where = ["--accelerator", "cpu", "--devices", "2", "--out", str(out), "--held-out", "0.5", "--seed", "1"]
+    script = Path(sys.executable).with_name("hybrid")
+    return subprocess.Popen([script, "train", data, *changes, *where], stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+
+
+def test_two_processes_killed_and_resumed_end_where_one_ends(tmp_path, clips):
+    data, out = clips[0][0].path.parents[1], tmp_path / "two.safetensors"
+    first = begin(data, out)
+    state = out.with_suffix(".train") / "state" / "last.ckpt"
+    while not state.exists() and first.poll() is None:
+        time.sleep(0.01)
+    others = psutil.Process(first.pid).children(recursive=True)
+    first.send_signal(signal.SIGKILL)
+    assert first.wait() == -signal.SIGKILL, "it ended before it could be killed"
+    assert others
+    assert not psutil.wait_procs(others, timeout=60)[1], "the other process lived on"
+    _, error = (second := begin(data, out)).communicate(timeout=300)
+    assert second.returncode == 0, error.decode()
+    fit(clips, tmp_path / "one.safetensors", *TOGETHER)
+    one, two = (load_checkpoint(path).model.state_dict() for path in (tmp_path / "one.safetensors", out))
+    for name, weights in one.items():
+        assert torch.allclose(weights, two[name], rtol=1e-3, atol=1e-4), name
+
+
+def test_a_batch_that_cannot_be_shared_out_is_refused(tmp_path, clips):
+    with pytest.raises(BadInputError, match="2 clips of a step cannot be shared out evenly to 3 processes"):
+        fit(clips, tmp_path / "m.safetensors", hardware=Hardware("cpu", devices=3))
 
 
 def test_every_step_is_logged_as_csv_and_for_tensorboard(tmp_path, clips):
