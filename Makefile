@@ -8,7 +8,7 @@ PYTHON := $(shell cat .python-version)
 READY := $(VENV)/.ready
 
 
-.PHONY: help setup demo test lint types pytest tables wheel-check constraints clean
+.PHONY: help setup demo test lint types pytest tables matrix audit sbom wheel-check constraints clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -36,8 +36,17 @@ tables: $(READY)  ## the paper's tables, every method counted anew (runs/tables;
 wheel-check: $(READY)  ## build the wheel and run the demo from it, in a clean environment
 	@bash .ci/wheel-check
 
+matrix:  ## the tests on every Python from 3.10 to 3.13 of this machine, with the newest libraries
+	@.ci/matrix
+
+audit: $(READY)  ## known holes in the pinned dependencies, as far as the advisory services are reached
+	@$(BIN)/pip-audit --progress-spinner off --requirement constraints.txt --require-hashes --disable-pip
+
+sbom: $(READY)  ## what the environment is made of, as CycloneDX (dist/sbom.json)
+	@$(BIN)/python .ci/sbom.py dist/sbom.json
+
 constraints: $(UV)  ## pin every dependency anew
-	@$(UV) pip compile --quiet --python $(PYTHON) --no-emit-index-url --no-header --no-annotate \
+	@$(UV) pip compile --quiet --generate-hashes --python $(PYTHON) --no-emit-index-url --no-header --no-annotate \
 	  --extra lava --extra dev pyproject.toml -o constraints.txt
 
 clean:
