@@ -40,7 +40,7 @@ matrix:  ## the tests on every Python from 3.10 to 3.13 of this machine, with th
 	@.ci/matrix
 
 audit: $(READY)  ## known holes in the pinned dependencies, as far as the advisory services are reached
-	@$(BIN)/pip-audit --progress-spinner off --requirement constraints.txt --require-hashes --disable-pip
+	@$(BIN)/python .ci/audit.py
 
 sbom: $(READY)  ## what the environment is made of, as CycloneDX (dist/sbom.json)
 	@$(BIN)/python .ci/sbom.py dist/sbom.json
