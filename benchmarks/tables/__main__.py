@@ -1,69 +1,79 @@
-"""Build all tables: `python -m benchmarks.tables [--measure] [--out runs/tables]`."""
+"""Build all tables: `python -m benchmarks.tables [--out runs/tables] [--measure] [--rows NAME ...]`."""
 
 from __future__ import annotations
 
 import argparse
+import signal
+import sys
+import tempfile
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table as Sheet
 
-from benchmarks.tables import paper
-from benchmarks.tables.chips import OnChip, predict
-from benchmarks.tables.count import SEEN
-from benchmarks.tables.measure import Speed, measure
-from benchmarks.tables.records import Table, ablation_record, method_record
+from benchmarks.tables.build import build, select
 from benchmarks.tables.render import write_all
-from benchmarks.tables.rows import CONFIGS, Ablation, Row, ablations, rows
-from hybrid.shipped import CLIPS
-
-TITLES = {
-    "table-1": "Table 1: UCF-101 and HMDB-51",
-    "table-2": "Table 2: Something-Something V2, Kinetics-400 and Kinetics-600",
-    "ablations": "Switches of our model",
-}
-NOTE = (
-    f"Counted on the meta device by torch.utils.flop_counter, which sees {SEEN}. Accumulates of our rows: "
-    "benchmarks/costs.py, two real clips, spiking layers initialised and not trained. † marks an architecture that is "
-    "not published in full. 'What gives the paper's figure' names the first assumption that brings us within 5 %."
-)
-ABLATION_NOTE = (
-    "Cost of `base` with each switch, by two counters. The paper's accuracies are of UCF-101; our own are of another "
-    "data set (ARID, six actions, chance 16.7 %) with the tiny model, cross-validated, mean and deviation of three "
-    "seeds (docs/training.md): the two columns do not compare."
-)
-
-
-def tables_of(
-    stated: list[list[Row]], switches: list[Ablation], on_chips: dict[str, list[OnChip]], speeds: dict[str, Speed]
-) -> list[Table]:
-    """The three tables."""
-    found = [
-        Table(name, TITLES[name], NOTE, [method_record(row, on_chips, speeds) for row in table])
-        for name, table in zip(TITLES, stated, strict=False)
-    ]
-    return [*found, Table("ablations", TITLES["ablations"], ABLATION_NOTE, [ablation_record(x) for x in switches])]
+from benchmarks.tables.rows import Row
+from hybrid.cli.common import INTERRUPTED, err, progress
+from hybrid.errors import BadInputError, HybridError
 
 
 def main() -> None:
-    """Count, plan, write, and print what explains each difference."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--out", type=Path, default=Path("runs/tables"))
-    parser.add_argument("--measure", action="store_true", help="time the small methods on this CPU (minutes)")
+    """Run, and turn errors into one clear message and an exit code."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        run()
+    except HybridError as error:
+        err.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        err.print("stopped; no half-written file is left", markup=False)
+        sys.exit(INTERRUPTED)
+
+
+def run() -> None:
+    """Count, plan, time, write, and print what explains each difference."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.tables", description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("runs/tables"), help="folder of the files")
+    parser.add_argument("--measure", action="store_true", help="videos per second of every method here (minutes)")
+    parser.add_argument("--rows", nargs="+", default=[], metavar="NAME", help="only these methods and switches")
     options = parser.parse_args()
+    check_writable(options.out)
+    with progress() as tell:
+        tell("count", 0, 1)
+        selection = select(options.rows)
+        tables = build(selection, options.measure, tell)
     console = Console(width=150)
-    stated = [rows(paper.TABLE_1), rows(paper.TABLE_2)]
-    every = [row for table in stated for row in table]
+    console.print(overview(selection.methods))
+    rows = [row for table in selection.tables.values() for row in table]
+    for path in write_all(tables, rows, options.out):
+        console.print(str(path), highlight=False, soft_wrap=True)
+
+
+def check_writable(out: Path) -> None:
+    """Before minutes of work, whether the files can be written at its end.
+
+    Raises:
+        BadInputError: where they cannot.
+    """
+    base = next(path for path in (out, *out.absolute().parents) if path.exists())
+    try:
+        with tempfile.TemporaryFile(dir=base):
+            pass
+    except OSError as error:
+        raise BadInputError(
+            str(out), f"no files can be written there: {error.strerror}", "choose another --out"
+        ) from error
+
+
+def overview(rows: list[Row]) -> Sheet:
+    """Energy of every method next to the paper's, and what explains the difference."""
     sheet = Sheet("method", "J/V", "paper", "difference", "what gives the paper's figure")
-    for row in reversed({row.method.name: row for row in reversed(every)}.values()):
+    for row in rows:
         sheet.add_row(
             row.method.name, f"{row.joules:.3f}", f"{row.stated.joules}", f"{row.difference():+.1%}", row.verdict
         )
-    console.print(sheet)
-    speeds = measure([(row.method, row.stated.modality) for row in every], CLIPS[0]) if options.measure else {}
-    on_chips = {name: predict(config, CLIPS[0]) for name, config in CONFIGS.items()}
-    for path in write_all(tables_of(stated, ablations(), on_chips, speeds), every, options.out):
-        console.print(str(path))
+    return sheet
 
 
 if __name__ == "__main__":

@@ -50,6 +50,8 @@ class Method:
         filled_in: what is not published and was filled in; empty where the architecture is published in full.
         extra_parameters: of weights that no view runs.
         stated_gmac: of one view, as the method's authors state it.
+        rgb_frames: that the views of a video sample, each once; 0 where the network takes compressed streams.
+        gops: that a method of compressed streams reads of a video.
     """
 
     name: str
@@ -61,6 +63,8 @@ class Method:
     filled_in: str = ""
     extra_parameters: int = 0
     stated_gmac: float | None = None
+    rgb_frames: int = 0
+    gops: int = 8
 
     def parameters(self) -> int:
         """Of all networks of the method."""

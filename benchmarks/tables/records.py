@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from benchmarks.tables.chips import OnChip, nothing_to_map, on_gpu
-from benchmarks.tables.measure import Speed
+from benchmarks.tables.chips import CHIPS, HOSTS, NONE, Spiking, split, stays
+from benchmarks.tables.count import count
+from benchmarks.tables.measure import Speed, devices
 from benchmarks.tables.rows import Ablation, Row
+from hwsim.chip import load
+from hwsim.quantity import Range
 
-Value = str | float | int | None
+Value = str | float | int | Range | None
 Record = dict[str, Value]
 
 DATA = ("UCF-101", "HMDB-51", "SS-v2", "K-400", "K-600")
@@ -33,13 +36,16 @@ class Table:
     records: list[Record]
 
 
-def method_record(row: Row, on_chips: Mapping[str, list[OnChip]], speeds: Mapping[str, Speed]) -> Record:
+def named(row: Row) -> str:
+    """The method's name, marked where its architecture is not published in full."""
+    return row.method.name + (" †" if row.method.filled_in else "")
+
+
+def method_record(row: Row) -> Record:
     """A row of tables 1 and 2."""
     method, stated, protocol = row.method, row.stated, row.method.protocol
-    chips = nothing_to_map(method) or "; ".join(c.text for c in on_chips.get(method.name, []))
-    speed = speeds.get(method.name)
     return {
-        "method": method.name + (" †" if method.filled_in else ""),
+        "method": named(row),
         "modality": stated.modality,
         "parameters [M]": method.parameters() / 1e6,
         "paper: parameters [M]": stated.parameters_m,
@@ -54,14 +60,41 @@ def method_record(row: Row, on_chips: Mapping[str, list[OnChip]], speeds: Mappin
         "difference": f"{row.difference():+.1%}",
         "what gives the paper's figure": row.verdict,
         **{f"paper: {name} [%]": stated.accuracy.get(name) for name in DATA},
-        "paper: V/s": stated.speed,
-        "V/s on this CPU": speed.videos_per_second if speed else None,
-        "of it reading [s/video]": speed.reading_s if speed else None,
-        "J/V on an H100, by profile": on_gpu(method),
-        "on a chip": chips,
         "filled in": method.filled_in,
         "source": method.source,
     }  # fmt: skip
+
+
+def chip_record(row: Row, spiking: Mapping[str, Spiking]) -> Record:
+    """A row of the table of chips; `spiking` has the method's spiking layers by chip."""
+    method, record = row.method, Record(method=named(row))
+    parts = [count(part) for part in method.parts if part.name in method.protocol.runs]
+    record["layers"] = sum(len(part.layers) - 1 for part in parts)
+    record["of them spiking"] = sum(part.spiking_layers for part in parts)
+    for host, title in HOSTS.items():
+        record[f"{title} alone: J/V"] = split(method, host).energy
+        for chip, name in CHIPS.items():
+            found = split(method, host, chip, spiking.get(chip, NONE))
+            record[f"{name} + {title}: J/V"] = found.energy
+            # Loihi 2 takes the same layers whatever stands beside it
+            key = f"{name} + {title}" if load(chip).core.ann_bits else name
+            record[f"{key}: of the MACs on it [%]"] = 100 * found.share
+            record[f"{key}: chips"] = -(-found.cores // load(chip).mesh.cores)
+    record["what stays on the host"] = stays(method, spiking)
+    return record
+
+
+def speed_record(row: Row, speed: Speed) -> Record:
+    """A row of the table of speeds."""
+    record: Record = {"method": named(row), "modality": row.stated.modality, "views": row.method.protocol.views}
+    record["decoding or reading [s/video]"] = speed.reading_s
+    record["decoding to RGB instead [s/video]"] = speed.decoding_s
+    record["saved by not decoding [s/video]"] = speed.saved_s
+    record["scaling and cropping [s/video]"] = speed.scaling_s
+    for device in devices():
+        record[f"networks on {device} [s/video]"] = speed.networks_s.get(device)
+        record[f"V/s on {device}"] = speed.videos_per_second(device)
+    return record | {"paper: V/s": row.stated.speed, "left out": speed.left_out}
 
 
 def ablation_record(row: Ablation) -> Record:
@@ -76,6 +109,7 @@ def ablation_record(row: Ablation) -> Record:
         "paper: J/V": row.stated_joules,
         "paper: UCF-101 [%]": row.stated_top1,
         "ours: ARID, tiny, top-1 [%]": row.measured,
+        "ours, integers: ARID, tiny, top-1 [%]": row.measured_integers,
     }
 
 
@@ -86,9 +120,22 @@ def without_empty(records: list[Record]) -> list[Record]:
 
 
 def text(value: Value) -> str:
-    """A value as the reader sees it: four digits, nothing for nothing."""
+    """A value as the reader sees it: four digits, nothing for nothing, a range with its ends."""
     if value is None:
         return ""
+    if isinstance(value, Range):
+        return f"{value.nominal:.3g} ({value.low:.2g} to {value.high:.2g})"
     if isinstance(value, float):
         return f"{value:.4g}" if abs(value) < 1000 else f"{value:.1f}"
     return str(value)
+
+
+def flat(record: Record) -> dict[str, str | float | int | None]:
+    """For a program: a range as three columns."""
+    found: dict[str, str | float | int | None] = {}
+    for key, value in record.items():
+        if isinstance(value, Range):
+            found |= {key: value.nominal, f"{key}, low": value.low, f"{key}, high": value.high}
+        else:
+            found[key] = value
+    return found

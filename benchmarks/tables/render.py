@@ -9,8 +9,8 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
-from benchmarks.tables.figures import interactive, picture
-from benchmarks.tables.records import Table, text, without_empty
+from benchmarks.tables.figures import DATA, panel, picture, points
+from benchmarks.tables.records import Table, flat, text, without_empty
 from benchmarks.tables.rows import Row
 from hybrid.files import write_aside
 
@@ -24,18 +24,20 @@ def write_all(tables: list[Table], rows: list[Row], to: Path) -> list[Path]:
     files = {f"{table.name}.csv": as_csv(table).encode() for table in tables}
     files["tables.md"] = "\n".join(as_markdown(table) for table in tables).encode()
     files["tables.html"] = as_html(tables, rows).encode()
-    files["figure-6.png"] = picture(rows)
+    if any(points(rows, data) for data in DATA):
+        files["figure-6.png"] = picture(rows)
     for name, data in files.items():
         write_aside(to / name, data)
     return [to / name for name in files]
 
 
 def as_csv(table: Table) -> str:
-    """All columns, numbers unrounded."""
+    """All columns, numbers unrounded, a range as three of them."""
     out = io.StringIO()
-    writer = csv.DictWriter(out, list(table.records[0]), lineterminator="\n")
+    records = [flat(record) for record in table.records]
+    writer = csv.DictWriter(out, list(records[0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(table.records)
+    writer.writerows(records)
     return out.getvalue()
 
 
@@ -66,10 +68,9 @@ def remarks(table: Table) -> list[str]:
 
 def as_html(tables: list[Table], rows: list[Row]) -> str:
     """The page, with the plotting library inside."""
+    panels = [(data, panel(rows, data)) for data in DATA if points(rows, data)]
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     shown = [(table, *columns(table), remarks(table)) for table in tables]
-    return environment.get_template("page.html.j2").render(
-        tables=shown, figure=interactive(rows), plotly=get_plotlyjs()
-    )
+    return environment.get_template("page.html.j2").render(tables=shown, panels=panels, plotly=get_plotlyjs())

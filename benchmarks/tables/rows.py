@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -69,21 +70,20 @@ class Row:
         return f"{self.cause.text} ({self.difference(self.cause):+.1%}, {written})"
 
 
-def rows(stated: dict[str, paper.Stated]) -> list[Row]:
-    """All rows of one of the paper's tables, in its order."""
-    return [
-        our_row(name, row) if name in CONFIGS else Row(METHODS[name], row) for name, row in stated.items()
-    ]  # fmt: skip
+def rows(stated: dict[str, paper.Stated], names: Collection[str] = ()) -> list[Row]:
+    """The rows of one of the paper's tables with these names, or all without names, in its order."""
+    chosen = {name: row for name, row in stated.items() if not names or name in names}
+    return [our_row(name, row) if name in CONFIGS else Row(METHODS[name], row) for name, row in chosen.items()]
 
 
 @cache
-def _acs(config: str, clips: tuple[Path, ...]) -> float:
-    return float(count_costs(config, (), list(clips))["gac"] * 1e9)
+def _costs(config: str, changes: tuple[str, ...], clips: tuple[Path, ...]) -> dict[str, float]:
+    return count_costs(config, changes, list(clips))
 
 
 def our_row(name: str, stated: paper.Stated, clips: tuple[Path, ...] = CLIPS) -> Row:
     """One of the paper's own rows; accumulates by `benchmarks/costs.py` on real clips."""
-    return Row(ours(name, CONFIGS[name]), stated, _acs(CONFIGS[name], clips))
+    return Row(ours(name, CONFIGS[name]), stated, _costs(CONFIGS[name], (), clips)["gac"] * 1e9)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +95,7 @@ class Ablation:
         parameters, macs, acs, joules: of `base` with the switch; per video.
         stated_top1, stated_joules: the paper's, UCF-101.
         measured: our own accuracy on real clips of another data set with the tiny model (docs/training.md), as there.
+        measured_integers: the same of the integers that a chip would compute; empty without spiking layers.
         macs_by_graph: the same operations by the second counter, `hybrid.graph`.
     """
 
@@ -106,32 +107,30 @@ class Ablation:
     stated_top1: float | None
     stated_joules: float | None
     measured: str
+    measured_integers: str
     macs_by_graph: float
 
 
-def ablations(names: tuple[str, ...] = tuple(ABLATIONS), clips: tuple[Path, ...] = CLIPS) -> list[Ablation]:
-    """The cost of every switch of `base`."""
-    measured, found = measured_accuracy(TRAINING.read_text(encoding="utf-8")), []
-    for name in names:
-        method = ours(name, "base", ABLATIONS[name])
-        costs = count_costs("base", ABLATIONS[name], list(clips))
-        acs = costs["gac"] * 1e9
-        top1, joules = paper.ABLATIONS.get(name, (None, None))
-        found.append(Ablation(
-            name, count(method.parts[0]).parameters, method.macs_per_video(method.protocol), acs,
-            method.joules(method.protocol, acs), top1, joules, measured.get(name, ""), costs["gmac"] * 1e9,
-        ))  # fmt: skip
-    return found
+def ablation(name: str, clips: tuple[Path, ...] = CLIPS) -> Ablation:
+    """The cost of `base` with a switch."""
+    measured, integers = measured_accuracy(TRAINING.read_text(encoding="utf-8")).get(name, ("", ""))
+    method, costs = ours(name, "base", ABLATIONS[name]), _costs("base", ABLATIONS[name], clips)
+    acs = costs["gac"] * 1e9
+    top1, joules = paper.ABLATIONS.get(name, (None, None))
+    return Ablation(
+        name, count(method.parts[0]).parameters, method.macs_per_video(method.protocol), acs,
+        method.joules(method.protocol, acs), top1, joules, measured, integers, costs["gmac"] * 1e9,
+    )  # fmt: skip
 
 
-def measured_accuracy(document: str) -> dict[str, str]:
-    """Top-1 of the float model by row, out of the table of measured rows in docs/training.md."""
+def measured_accuracy(document: str) -> dict[str, tuple[str, str]]:
+    """Top-1 of the float model and of its integers by row, out of the table of measured rows in docs/training.md."""
     lines = document.splitlines()
-    start = next(i for i, line in enumerate(lines) if re.match(r"\| row \|.*\| float \|", line))
+    start = next(i for i, line in enumerate(lines) if re.match(r"\| row \|.*\| float \| integers \|", line))
     found = {}
     for line in lines[start + 2 :]:
-        cells = [cell.strip() for cell in line.strip("|").split("|")]
         if not line.startswith("|"):
             break
-        found[cells[0]] = cells[3]
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        found[cells[0]] = (cells[3], cells[4])
     return found

@@ -45,14 +45,17 @@ class ArtificialWork:
 
 def artificial_work(op: Op, module: nn.Module | None, chip: Chip) -> ArtificialWork | None:
     """What an op would take in ANN mode; None where the chip has none, or the op is no such layer."""
+    if isinstance(module, nn.Linear):
+        return matrix_work(module.in_features, module.out_features, math.prod(op.shape[:-1]), chip)
+    if isinstance(module, nn.Conv2d) and module.groups == 1:
+        return matrix_work(module.weight[0].numel(), module.out_channels, math.prod(op.shape[1:]), chip)
+    return None
+
+
+def matrix_work(fan_in: int, outputs: int, positions: int, chip: Chip) -> ArtificialWork | None:
+    """What a matrix [outputs, fan_in] takes that is applied at so many positions; None without an ANN mode."""
     costs, core = chip.costs, chip.core
     if core.ann_bits is None or core.inputs is None or not isinstance(costs, PhaseCosts):
-        return None
-    if isinstance(module, nn.Linear):
-        fan_in, outputs, positions = module.in_features, module.out_features, math.prod(op.shape[:-1])
-    elif isinstance(module, nn.Conv2d) and module.groups == 1:
-        fan_in, outputs, positions = module.weight[0].numel(), module.out_channels, math.prod(op.shape[1:])
-    else:
         return None
     across, down = -(-outputs // core.neurons), -(-fan_in // core.inputs)
     cores = across * down + (across if down > 1 else 0)

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torchvision.models import vit_l_16
 
-from benchmarks.tables.count import Part, count
+from benchmarks.tables.count import Layer, Part, count
 from benchmarks.tables.zoo import METHODS, alt
 from benchmarks.tables.zoo.i3d import I3D
 from benchmarks.tables.zoo.transformer import Attention, ViT, attend
@@ -75,13 +75,33 @@ def test_the_counter_agrees_with_a_count_by_hand():
     found = count(Part("small", lambda: net.to("meta"), ((1, 3, 8, 8),)))
     assert found.macs == 8 * 4 * 4 * 3 * 9 + 128 * 10
     assert found.parameters == 3 * 8 * 9 + 16 + 128 * 10 + 10
-    assert found.layers == ((8 * 4 * 4 * 3 * 9, 4 * 3 * 8 * 9), (128 * 10, 4 * 1290), (0, 0))
+    assert found.layers == (
+        Layer("0", 8 * 4 * 4 * 3 * 9, 4 * 3 * 8 * 9, (8, 27), 16, 3 * 64 + 8 * 16),
+        Layer("3", 128 * 10, 4 * 1290, (10, 128), 1, 138),
+        Layer("", 0),
+    )
     assert (found.spiking_layers, found.spiking_macs, found.overlooked) == (0, 0, 0)
 
 
 def test_the_products_of_attention_belong_to_no_layer():
     found = count(Part("small", lambda: Attention(8, 2), ((1, 5, 8),)))
-    assert found.layers == ((5 * 64, 4 * 72), (5 * 128, 4 * 144), (5 * 64, 4 * 72), (2 * 5 * 5 * 8, 0))
+    assert [(x.name, x.macs) for x in found.layers] == [
+        ("query", 5 * 64), ("key_value", 5 * 128), ("out", 5 * 64), ("", 2 * 5 * 5 * 8)
+    ]  # fmt: skip
+
+
+def test_a_layer_that_runs_twice_has_both_runs_and_a_grouped_one_is_no_matrix():
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.grouped = nn.Conv2d(4, 4, 1, bias=False), nn.Conv2d(4, 4, 1, groups=4, bias=False)
+
+        def forward(self, x):
+            return self.grouped(self.conv(self.conv(x)))
+
+    conv, grouped, _ = count(Part("twice", Twice, ((1, 4, 5, 5),))).layers
+    assert conv == Layer("conv", 2 * 25 * 16, 64, (4, 4), 50, 400)
+    assert grouped.matrix is None
 
 
 def test_no_weight_of_a_counted_model_has_memory():

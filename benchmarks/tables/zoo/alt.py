@@ -79,4 +79,5 @@ METHOD = Method(
     filled_in="depth of the adapter (one layer, by the published parameters), number of entities, tokens merged",
     extra_parameters=TEXT_PARAMETERS,
     stated_gmac=1649,
+    rgb_frames=32,
 )  # fmt: skip

@@ -53,4 +53,5 @@ CV_C3D = Method(
         ),
         Protocol("16 views", 16, _ONCE),
     ),
+    gops=16,
 )  # fmt: skip

@@ -129,4 +129,5 @@ METHOD = Method(
                  12, {CLIP.name: 1}, factor=100.0, all_seen=False),
     ),
     stated_gmac=149,
+    rgb_frames=32,
 )  # fmt: skip

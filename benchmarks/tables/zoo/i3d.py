@@ -85,4 +85,5 @@ METHOD = Method(
         Protocol("RGB alone, 10x3 views", 30, {"RGB": 1}),
     ),
     stated_gmac=216,
+    rgb_frames=64,
 )  # fmt: skip

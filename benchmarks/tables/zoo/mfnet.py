@@ -73,4 +73,5 @@ METHOD = Method(
     others=(Protocol("12x15 views", 180, {"MFNet-3D": 1}),),
     filled_in="MFNet-3D as it is; what the authors changed inside it is not public (the paper has 16 M parameters)",
     stated_gmac=8.53,
+    gops=15,
 )

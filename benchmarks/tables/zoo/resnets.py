@@ -189,4 +189,5 @@ PKD = Method(
     protocol=Protocol("3x1 views of one I-frame, motion and residual each", 3, _TRIPLET),
     others=(Protocol("3 views of one I-frame and three P-frames", 3, {"I": 1, "motion": 3, "residual": 3}),
             Protocol("one view of 3 I-frames and 11 P-frames", 1, _GOP)),
+    gops=3,
 )  # fmt: skip

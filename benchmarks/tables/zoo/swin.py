@@ -23,4 +23,5 @@ METHOD = Method(
     parts=(Part("Swin-L", video_swin_l, ((1, 3, 32, 384, 384),)),),
     protocol=Protocol("32 frames at 384, 10x5 views as its authors state", 50, {"Swin-L": 1}),
     stated_gmac=2107,
+    rgb_frames=320,
 )

@@ -74,4 +74,5 @@ METHOD = Method(
     others=(Protocol("attention left out: the authors' code multiplies by bare weights there, which a counter that "
                      "hooks modules does not see", 30, {CLIP.name: 1}, all_seen=False),),
     stated_gmac=351,
+    rgb_frames=320,
 )  # fmt: skip

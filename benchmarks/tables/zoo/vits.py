@@ -45,6 +45,7 @@ VIVIT = Method(
     others=(Protocol("32 frames at 224", 3, {"32 frames": 1}),
             Protocol("32 frames at 320", 3, {"32 frames at 320": 1})),
     stated_gmac=3980,
+    rgb_frames=128,
 )  # fmt: skip
 
 
@@ -60,4 +61,5 @@ VIDEOMAE = Method(
     protocol=Protocol("16 frames at 224, 5x3 views as its authors state (38.16 T in all)", 15, {"ViT-g": 1}),
     others=(Protocol("the 15 views counted twice: 38.16 T is already the sum over them", 225, {"ViT-g": 1}),),
     stated_gmac=2544,
+    rgb_frames=80,
 )
