@@ -51,6 +51,8 @@ def panel(rows: list[Row], data: str) -> str:
     figure = Interactive()
     for kind, colour in COLOURS.items():
         of_kind = [row for row in points(rows, data) if group(row) == kind]
+        if not of_kind:
+            continue
         figure.add_scatter(
             x=[row.joules for row in of_kind], y=[row.stated.accuracy[data] for row in of_kind], name=kind,
             mode="markers+text", text=[row.method.name for row in of_kind], textposition="top center",
@@ -58,13 +60,13 @@ def panel(rows: list[Row], data: str) -> str:
             hovertemplate="%{text}<br>%{y:.1f} %<br>%{x:.3s}J, paper %{customdata[0]:.3s}J<extra></extra>",
         )  # fmt: skip
     figure.update_xaxes(
-        type="log", title="J per video, as we count", gridcolor=SOFT, zeroline=False, dtick=1, tickformat="~r"
+        type="log", title="J per video, as we count", gridcolor=SOFT, zeroline=False, dtick="D2", tickformat="~r"
     )
     figure.update_yaxes(title=f"{data} top-1 [%], as the paper states", gridcolor=SOFT, zeroline=False)
     figure.update_layout(
         height=440, margin={"l": 10, "r": 34, "t": 16, "b": 10}, paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)", font={"family": "system-ui, sans-serif", "size": 11, "color": "#80868b"},
-        legend={"orientation": "h", "y": -0.18, "yanchor": "top"},
+        showlegend=True, legend={"orientation": "h", "y": -0.18, "yanchor": "top"},
     )  # fmt: skip
     config = {"responsive": True, "displaylogo": False, "displayModeBar": False}
     return str(figure.to_html(full_html=False, include_plotlyjs=False, div_id=f"figure-6-{data}", config=config))

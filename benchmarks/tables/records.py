@@ -78,7 +78,7 @@ def chip_record(row: Row, spiking: Mapping[str, Spiking]) -> Record:
             record[f"{name} + {title}: J/V"] = found.energy
             # Loihi 2 takes the same layers whatever stands beside it
             key = f"{name} + {title}" if load(chip).core.ann_bits else name
-            record[f"{key}: of the MACs on it [%]"] = 100 * found.share
+            record[f"{key}: MACs on it [%]"] = 100 * found.share
             record[f"{key}: chips"] = -(-found.cores // load(chip).mesh.cores)
     record["what stays on the host"] = stays(method, spiking)
     return record
@@ -124,10 +124,15 @@ def text(value: Value) -> str:
     if value is None:
         return ""
     if isinstance(value, Range):
-        return f"{value.nominal:.3g} ({value.low:.2g} to {value.high:.2g})"
+        return f"{_digits(value.nominal, 3)} ({_digits(value.low, 2)} to {_digits(value.high, 2)})"
     if isinstance(value, float):
         return f"{value:.4g}" if abs(value) < 1000 else f"{value:.1f}"
     return str(value)
+
+
+def _digits(value: float, count: int) -> str:
+    """So many digits, never an exponent; those in front of the point stand all."""
+    return f"{value:.{count}g}" if value < 10 ** (count - 1) else f"{value:.0f}"
 
 
 def flat(record: Record) -> dict[str, str | float | int | None]:

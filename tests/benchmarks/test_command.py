@@ -112,3 +112,8 @@ def test_a_run_that_is_stopped_while_it_writes_leaves_whole_files_only(monkeypat
 def test_a_table_of_switches_has_its_own_file(tmp_path):
     write_all([Table("ablations", "Switches", "", [{"switch": "I", "J/V": 0.5}])], [], tmp_path)
     assert (tmp_path / "ablations.csv").read_text() == "switch,J/V\nI,0.5\n"
+
+
+def test_a_range_is_shown_without_exponents():
+    assert text(Range(1.6e2, 484.2, 2996.0)) == "484 (160 to 2996)"
+    assert text(Range(0.0241, 0.0559, 12.4)) == "0.0559 (0.024 to 12)"
