@@ -9,8 +9,8 @@ import sys
 
 import pytest
 
-from benchmarks.tables import __main__ as command
-from benchmarks.tables import render
+from benchmarks.tables import command, render
+from benchmarks.tables.__main__ import main
 from benchmarks.tables.records import Table, text
 from benchmarks.tables.render import write_all
 from hwsim.quantity import Range
@@ -24,7 +24,7 @@ def files(tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "new" / "tables"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["", "--out", str(out), "--measure", "--rows", "MIMO", "VideoMAE V2-g"])
-        command.main()
+        main()
     return out
 
 
@@ -79,7 +79,7 @@ def test_markdown_page_and_csv_say_the_same(files):
 def _run(monkeypatch, *arguments: str) -> int:
     monkeypatch.setattr(sys, "argv", ["", *arguments])
     with pytest.raises(SystemExit) as ended:
-        command.main()
+        main()
     return ended.value.code
 
 
