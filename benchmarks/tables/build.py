@@ -28,9 +28,9 @@ NOTE = (
     "not published in full. 'What gives the paper's figure' names the first assumption that brings us within 5 %."
 )
 ABLATION_NOTE = (
-    "Cost of `base` with each switch, by two counters. The paper's accuracies are of UCF-101; our own are of another "
-    "data set (ARID, six actions, chance 16.7 %) with the tiny model, cross-validated, mean and deviation of three "
-    "seeds (docs/training.md), and only of the switches that were trained: the columns do not compare."
+    "Cost of our model (base) with each switch, by two counters. The paper's accuracies are of UCF-101; our own are of "
+    "another data set (ARID, six actions, chance 16.7 %) with the tiny model, cross-validated, mean and deviation of "
+    "three seeds (docs/training.md), and only of the switches that were trained: the columns do not compare."
 )
 CHIP_NOTE = (
     "Estimates, nominal (low to high): events and link, no static power of the chip. The host is joined by "

@@ -103,7 +103,7 @@ def stays(method: Method, spiking: Mapping[str, Spiking]) -> str:
         if on_chip.unfit:
             why = next(iter(on_chip.unfit.values()))
             parts.append(f"{len(on_chip.unfit)} of {neurons} spiking layers do not fit {CHIPS[chip]}: {why}")
-    parts += [f"{grouped} grouped convolutions are no matrix for Tianjic"] if grouped else []
+    parts += [f"grouped convolutions ({grouped}) are no matrix for Tianjic"] if grouped else []
     parts += (
         ["products of attention have no weights that a core could hold"]
         if any(x.name == "" and x.macs for x in found)

@@ -63,7 +63,7 @@ def test_a_network_without_spikes_gives_loihi_nothing_and_tianjic_what_it_saves(
 
 def test_what_stays_on_the_host_is_said():
     assert stays(METHODS["CoViAR"], {}) == "nothing spikes: Loihi 2 takes nothing"
-    assert "28 grouped convolutions" in stays(METHODS["MFCD-Net"], {})
+    assert "grouped convolutions (28)" in stays(METHODS["MFCD-Net"], {})
     assert "products of attention" in stays(METHODS["MM-ViT"], {})
 
 
