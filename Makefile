@@ -8,7 +8,7 @@ PYTHON := $(shell cat .python-version)
 READY := $(VENV)/.ready
 
 
-.PHONY: help setup demo test lint types pytest tables matrix audit sbom wheel-check constraints clean
+.PHONY: help setup demo test lint types pytest tables docs pictures matrix audit sbom wheel-check constraints clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -32,6 +32,12 @@ pytest: $(READY)
 
 tables: $(READY)  ## the paper's tables, every method counted anew (runs/tables; a few minutes)
 	@$(BIN)/python -m benchmarks.tables --out runs/tables
+
+docs: $(READY)  ## the documentation as a site, without a network (runs/site/index.html)
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict && echo "docs: runs/site/index.html"
+
+pictures: $(READY)  ## the pictures of README and documentation, drawn anew from real runs (docs/pictures; some minutes)
+	@$(BIN)/python -m tools.pictures
 
 wheel-check: $(READY)  ## build the wheel and run the demo from it, in a clean environment
 	@bash .ci/wheel-check

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,8 @@ from snn_export.network import (
     SumPool2d,
     Synapse,
 )
+from tools.browser import Browser, NoBrowserError
+from tools.browser import browser as start_browser
 
 settings.register_profile(
     "default",
@@ -242,6 +244,16 @@ def decode() -> Callable[[Path], np.ndarray]:
 def encode() -> Callable[..., Path]:
     """Encode frames with any of FFmpeg's encoders; extra names are attributes of the codec context."""
     return _encode
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A real browser. Not kept longer than a module: while it lives, the thread has a running event loop."""
+    try:
+        with start_browser() as found:
+            yield found
+    except NoBrowserError as error:
+        pytest.skip(str(error))
 
 
 def _decode(path: Path) -> np.ndarray:

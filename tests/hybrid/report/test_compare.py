@@ -106,6 +106,7 @@ def test_the_command_draws_anew_compares_and_names_what_is_wrong(hybrid, runs, b
     browser.open(tmp_path / "both.html")
     assert browser.run("document.querySelectorAll('#differences tbody tr').length") > 15
     assert browser.run("document.querySelectorAll('#figure-pairs li').length") == 10
+    assert all(url.startswith(("file:", "data:")) for url in browser.requests)
     assert browser.problems == []
     code, out, _ = hybrid("report", runs / "a", runs / "b")
     assert "B minus A" in out

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import itertools
-import struct
-import zlib
 
 import pytest
+from PIL import Image
 
 from hybrid.report.figures import histogram
 from hybrid.report.model import Failure
@@ -37,18 +36,6 @@ def page(report, folder):
     return write_report(report, folder)[1]
 
 
-def pixels(path):
-    """Width, height and the first pixel of a PNG without interlacing."""
-    data, place, body = path.read_bytes(), 8, b""
-    width, height = struct.unpack(">II", data[16:24])
-    while place < len(data):
-        (size,) = struct.unpack(">I", data[place : place + 4])
-        if data[place + 4 : place + 8] == b"IDAT":
-            body += data[place + 8 : place + 8 + size]
-        place += size + 12
-    return width, height, tuple(zlib.decompress(body)[1:4])
-
-
 def test_every_figure_is_drawn_without_an_error_or_a_request(browser, report, tmp_path):
     path = page(report, tmp_path)
     browser.open(path)
@@ -73,20 +60,29 @@ def test_the_page_forbids_itself_every_request(browser, report, tmp_path):
 
 def test_marks_and_sorting_are_reached_by_keyboard(browser, many, tmp_path):
     browser.open(page(many, tmp_path))
-    browser.press("Tab", 9)
+    browser.page.keyboard.press("Tab")
     assert browser.run("document.activeElement.className") == "skip"
-    browser.run("document.querySelector('#figure-energy li').focus()")
+    browser.page.focus("#figure-energy li")
     assert browser.run("document.getElementById('tip').hidden") is False
     assert "estimate" in browser.run("document.getElementById('tip').textContent")
-    browser.press("Escape", 27)
+    browser.page.keyboard.press("Escape")
     assert browser.run("document.getElementById('tip').hidden") is True
-    browser.run("document.querySelectorAll('#videos th button')[4].focus()")
+    browser.page.locator("#videos th button").nth(4).focus()
     energies = "[...document.querySelectorAll('#videos tbody tr')].map(row => +row.cells[4].dataset.v)"
     for order in (1, -1):
-        browser.press("Enter", 13)
+        browser.page.keyboard.press("Enter")
         found = browser.run(energies)
         assert found == sorted(found, reverse=order < 0)
     assert browser.run("document.querySelectorAll('#videos th')[4].getAttribute('aria-sort')") == "descending"
+
+
+def test_a_mark_explains_itself_under_the_mouse(browser, report, tmp_path):
+    browser.open(page(report, tmp_path))
+    browser.page.hover("#figure-energy li")
+    assert browser.page.is_visible("#tip")
+    assert "estimate" in browser.page.inner_text("#tip")
+    browser.page.mouse.move(0, 0)
+    assert not browser.page.is_visible("#tip")
 
 
 def test_everything_has_a_name_for_a_screen_reader(browser, many, tmp_path):
@@ -106,8 +102,7 @@ def test_a_run_of_a_thousand_videos_stays_small_and_searchable(browser, many, tm
     browser.open(path)
     assert browser.run("document.querySelectorAll('#videos tbody tr').length") == 1000
     assert "2 of 1,002 videos failed" in browser.run("document.body.innerText")
-    browser.run("""(() => { const field = document.querySelector('input[data-table]');
-        field.value = 'video0123'; field.dispatchEvent(new Event('input')); })()""")
+    browser.page.fill("input[data-table]", "video0123")
     assert browser.run("[...document.querySelectorAll('#videos tbody tr')].filter(row => !row.hidden).length") == 1
     assert browser.problems == []
     assert ROWS >= 1000
@@ -118,8 +113,8 @@ def test_light_dark_and_phone_differ_as_they_should(browser, many, tmp_path):
     colours = {}
     for scheme in ("light", "dark"):
         browser.open(path, scheme=scheme)
-        browser.screenshot(tmp_path / f"{scheme}.png")
-        colours[scheme] = sum(pixels(tmp_path / f"{scheme}.png")[2])
+        browser.page.screenshot(path=tmp_path / f"{scheme}.png")
+        colours[scheme] = sum(Image.open(tmp_path / f"{scheme}.png").convert("RGB").getpixel((0, 0)))
     assert colours["light"] > 700
     assert colours["dark"] < 120
     browser.open(path, width=380)
