@@ -66,8 +66,12 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise BadInputError(
             str(path), f"not a checkpoint of ours: {error}", "use a file that `hybrid train` wrote"
         ) from error
-    model = HybridModel(config)
-    expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    try:
+        with torch.device("meta"):  # takes no memory, whatever sizes the file claims
+            expected = {name: tuple(tensor.shape) for name, tensor in HybridModel(config).state_dict().items()}
+    except (RuntimeError, TypeError, ValueError) as error:
+        what = f"its config makes no model: {str(error).splitlines()[0]}"
+        raise BadInputError(str(path), what, "use a file that `hybrid train` wrote") from error
     found = {name: tuple(tensor.shape) for name, tensor in weights.items()}
     if found != expected:
         wrong = sorted(set(found.items()) ^ set(expected.items()))[0]
@@ -76,5 +80,6 @@ def load_checkpoint(path: Path) -> Checkpoint:
         )
     if not all(bool(torch.isfinite(tensor).all()) for tensor in weights.values()):
         raise BadInputError(str(path), "it holds weights that are not finite", "use an earlier checkpoint")
+    model = HybridModel(config)
     model.load_state_dict(weights)
     return Checkpoint(model.eval(), notes, hashlib.sha256(path.read_bytes()).hexdigest())

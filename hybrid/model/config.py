@@ -17,7 +17,10 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-Positive = Annotated[int, Field(ge=1)]
+Positive = Annotated[int, Field(gt=0, le=2**16)]
+"""A size; the limits are far above any model, and keep a damaged file from asking for all memory."""
+Repeats = Annotated[int, Field(gt=0, le=1000)]
+"""A number of layers or blocks."""
 Modality = Literal["iframe", "motion", "residual"]
 
 
@@ -128,18 +131,18 @@ class AnnConfig(_Record):
 
     patch: Positive
     dim: Positive
-    depth: Positive
+    depth: Repeats
     heads: Positive
     attention: Literal["unified", "separate", "cross"] = "unified"
     mlp_ratio: Positive
     dropout: float = Field(ge=0, lt=1)
     mixer: bool = True
     skips: bool = True
-    folding_layers: Positive
+    folding_layers: Repeats
     mixer_channels: Positive
     mixer_scale: Positive = 1
     rrdb_growth: Positive
-    rrdb_blocks: int = Field(ge=0)
+    rrdb_blocks: int = Field(ge=0, le=1000)
     pool: Literal["average", "class_token"] = "average"
 
     @model_validator(mode="after")
@@ -245,7 +248,7 @@ def load_config(name_or_path: str | Path, changes: Sequence[str] = ()) -> ModelC
         raise BadInputError(
             str(name_or_path), "there is no such config", "use `tiny`, `base`, `large`, or the path of a TOML file"
         ) from error
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadInputError(str(name_or_path), f"not TOML: {error}", "correct that line") from error
     for change in changes:
         _apply(data, change)

@@ -188,7 +188,7 @@ def _scale(record: Record, name: str, default: IntArray) -> IntArray:
     if value is None:
         return default
     scale: IntArray = np.atleast_1d(np.asarray(value))
-    if scale.dtype.kind != "f" or scale.ndim != 1:
+    if scale.dtype.kind != "f" or scale.ndim != 1 or not scale.size:
         raise record.error(name, "real numbers belong here")
     return scale
 

@@ -108,11 +108,10 @@ def _from_graph(tree: Tree, where: str, dt: float | None, reset: Reset, bits: in
     ours = notes.get(OURS) if isinstance(notes, dict) else None
     if not isinstance(ours, dict):
         return network(tree, where, dt, reset, bits)
-    step = ours.get("dt")
-    if not isinstance(step, float) or not isinstance(ours.get("structure"), str):
+    step, packed = ours.get("dt"), np.asarray(ours.get("arrays", np.zeros(0, np.uint8)))
+    if not isinstance(step, float) or not isinstance(ours.get("structure"), str) or packed.dtype != np.uint8:
         raise NetworkError(f"{where}:metadata/{OURS}", "it is not as `write` makes it", "write the file again")
-    packed = np.asarray(ours.get("arrays", []), np.uint8).tobytes()
-    exact = files.loads(ours["structure"], packed, f"{where}:metadata/{OURS}")
+    exact = files.loads(ours["structure"], packed.tobytes(), f"{where}:metadata/{OURS}")
     if _same(tree, to_graph(exact, step).to_dict()):
         return exact
     warnings.warn(f"{where}: its graph was changed after it was written; the graph is read", stacklevel=3)

@@ -122,12 +122,14 @@ def _open(tree: Tree, prefix: str, where: str, found: dict[str, Any], edges: lis
 
 def _op(node: Any, where: str) -> str:
     op = node.get("type") if isinstance(node, dict) else None
+    if not isinstance(op, str):
+        raise NetworkError(where, "it has no type, or one that is no text", "give a NIR graph")
     if op in REFUSED:
-        raise NetworkError(where, f"the op {op} cannot be run here", REFUSED[str(op)])
+        raise NetworkError(where, f"the op {op} cannot be run here", REFUSED[op])
     known = ("Input", "Output", "NIRGraph", *LINEAR, *NEURONS)
     if op not in known:
         raise NetworkError(where, f"the op {op!r} is not known here", f"use {', '.join(sorted(known))}")
-    return str(op)
+    return op
 
 
 def _edges(tree: Tree, where: str) -> list[tuple[str, str]]:
