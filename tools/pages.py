@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import re
 from collections.abc import Iterator
@@ -12,17 +11,12 @@ from typing import Any
 import typer
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
-from pymdownx.highlight import Highlight
 from typer.cli import get_docs_for_click
 
 import hybrid
 from hybrid.cli import app
 
 SCHEMA = Path(hybrid.__file__).parent / "report" / "report.schema.json"
-
-# pymdown-extensions 12 wants a Markdown instance, for titles of code alone, which mkdocstrings 1.0 does not hand over.
-if "md" in inspect.signature(Highlight.__init__).parameters:
-    Highlight.__init__.__defaults__ = (None, *Highlight.__init__.__defaults__)
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
