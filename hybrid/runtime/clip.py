@@ -9,7 +9,7 @@ import numpy as np
 from hybrid.model.config import InputConfig
 from hybrid.model.inputs import sizes_of
 from hybrid.video import Gop, sample_each
-from hybrid.video.transform import Views, centre_crop, to_views
+from hybrid.video.transform import Views, to_views
 
 
 def load_clip(path: Path, config: InputConfig) -> Views:
@@ -26,4 +26,4 @@ def load_clip(path: Path, config: InputConfig) -> Views:
 
 def gop_views(gop: Gop, config: InputConfig) -> Views:
     """One GOP as a view of its own."""
-    return centre_crop(to_views((gop,), sizes_of(config)), config.crop)
+    return to_views((gop,), sizes_of(config), config.crop)

@@ -49,20 +49,22 @@ class Views:
     residual: Array
 
 
-def to_views(gops: Sequence[Gop], sizes: Sizes) -> Views:
-    """Resize GOPs so that the short side is `sizes.resize`, and quantise; no crop yet.
+def to_views(gops: Sequence[Gop], sizes: Sizes, centre: int | None = None) -> Views:
+    """Resize GOPs so that the short side is `sizes.resize`, and quantise; motion vectors scale with the picture.
 
-    Motion vectors scale with the picture.
+    Args:
+        gops: of one video.
+        sizes: what the model expects.
+        centre: keep only the square of this side in the middle, which is the same as `centre_crop` and takes less.
     """
     height, width = gops[0].iframe.shape[:2]
     scale = sizes.resize / min(height, width)
     size = (round(height * scale), round(width * scale))
     iframes, motions, residuals = [], [], []
     for gop in gops:
-        iframes.append(_resize(torch.from_numpy(gop.iframe)[None], size).round().clamp(0, 255)[0].to(torch.uint8))
-        motion = _resize(torch.from_numpy(gop.motion), size) * scale
-        motions.append(quantise(motion, sizes.motion_bits, sizes.motion_range))
-        residual = _resize(torch.from_numpy(gop.residual), size)
+        iframe, motion, residual = (_resize(x, size, centre) for x in (gop.iframe[None], gop.motion, gop.residual))
+        iframes.append(iframe.round_().clamp_(0, 255)[0].to(torch.uint8))
+        motions.append(quantise(motion.mul_(scale), sizes.motion_bits, sizes.motion_range))
         residuals.append(quantise(residual, sizes.residual_bits, sizes.residual_range))
     stack = [np.stack([item.numpy() for item in items]) for items in (iframes, motions, residuals)]
     return Views(stack[0], stack[1], stack[2])
@@ -95,11 +97,16 @@ def flip(views: Views) -> Views:
 def quantise(values: Tensor, bits: int, full_scale: float) -> Tensor:
     """Round to signed integers of `bits`, symmetric, so that `full_scale` becomes the largest; clipped."""
     largest = 2 ** (bits - 1) - 1
-    integers: Tensor = (values * (largest / full_scale)).round().clamp(-largest, largest)
+    integers: Tensor = (values * (largest / full_scale)).round_().clamp_(-largest, largest)
     return integers.to(torch.int16)
 
 
-def _resize(frames: Tensor, size: tuple[int, int]) -> Tensor:
-    planes = frames.permute(0, 3, 1, 2).to(torch.float32)
+def _resize(frames: Array, size: tuple[int, int], centre: int | None) -> Tensor:
+    """Float32 [N, C, H, W] of frames [N, H, W, C]."""
+    # planes that follow each other are resized to the same bits in half the time
+    planes = torch.from_numpy(frames).permute(0, 3, 1, 2).to(torch.float32).contiguous()
     resized: Tensor = F.interpolate(planes, size, mode="bilinear", align_corners=False, antialias=True)
-    return resized
+    if centre is None:
+        return resized
+    top, left = ((full - centre) // 2 for full in size)
+    return resized[..., top : top + centre, left : left + centre]

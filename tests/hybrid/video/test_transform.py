@@ -29,6 +29,14 @@ def test_vectors_scale_with_the_picture():
     assert np.unique(views.iframe).tolist() == [77]
 
 
+def test_the_middle_alone_is_the_middle_of_the_whole(demo_clips):
+    gops = list(sample(demo_clips[0], 2))
+    whole = centre_crop(to_views(gops, sizes_of(CONFIG)), 51)
+    middle = to_views(gops, sizes_of(CONFIG), 51)
+    for name in ("iframe", "motion", "residual"):
+        assert np.array_equal(getattr(middle, name), getattr(whole, name)), name
+
+
 def test_a_flip_mirrors_the_picture_and_negates_horizontal_motion_only():
     views = to_views([uniform(15, -30)], sizes_of(CONFIG))
     mirrored = flip(views)
