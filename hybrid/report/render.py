@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
-from hybrid.files import write_aside
+from hybrid.files import make_folder, write_aside
 from hybrid.report import figures
 from hybrid.report.cut import draw
 from hybrid.report.figures import Bar
@@ -34,7 +34,7 @@ def write_report(report: Report, folder: Path) -> tuple[Path, Path]:
     Returns:
         The paths of the first two.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     data = folder / REPORT
     write_aside(data, (json.dumps(report.model_dump(mode="json"), indent=1, allow_nan=False) + "\n").encode())
     return data, write_pages(report, folder)
@@ -56,6 +56,7 @@ def to_html(report: Report) -> str:
         r=report,
         views=report.model["views"],
         many=len(report.videos) >= MANY,
+        fallbacks=sum(video.precision != report.precision for video in report.videos),
         called=len({video.prediction.label for video in report.videos}),
         spread=[(title, unit, report.spread[name]) for name, (title, unit) in SPREADS.items() if name in report.spread],
         energies=figures.histogram([video.energy_j.nominal for video in report.videos], "J"),
