@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
@@ -75,11 +76,17 @@ def to_html(report: Report) -> str:
 
 def template(name: str) -> Template:
     """One of our templates, ready to be filled."""
+    return _environment().get_template(name)
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Environment:
+    """Keeps the templates that it compiled, which takes longer than to fill them."""
     environment = Environment(
         loader=PackageLoader("hybrid.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     environment.globals |= {"si": si, "number": number, "name": lambda path: Path(path).name, "ends": _ends}
-    return environment.get_template(name)
+    return environment
 
 
 def _ends(columns: Sequence[Bar]) -> tuple[str, ...]:
