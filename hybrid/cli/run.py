@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from hybrid.cli.common import DEVICE, INTERRUPTED, JSON, PRECISION, app, err, out, print_json, progress, warn
+from hybrid.cli.common import DEVICE, INTERRUPTED, JSON, PRECISION, app, err, loading, out, print_json, progress, warn
 from hybrid.cli.stream import STDIN, run_stream
 from hybrid.cli.user import run_arrays
 
@@ -53,12 +53,13 @@ def run(
 
     Example: [bold]hybrid run runs/bundle clips/ --out runs/clips --check lava-fused[/bold]
     """
-    from hybrid.bundle import load_bundle
-    from hybrid.model.config import ModelConfig
-    from hybrid.runtime.folder import run_to_folder
-    from hybrid.runtime.journal import Journal
-    from hybrid.runtime.run import settings_of
-    from hybrid.runtime.sources import find_videos
+    with loading():
+        from hybrid.bundle import load_bundle
+        from hybrid.model.config import ModelConfig
+        from hybrid.runtime.folder import run_to_folder
+        from hybrid.runtime.journal import Journal
+        from hybrid.runtime.run import settings_of
+        from hybrid.runtime.sources import find_videos
 
     loaded = load_bundle(bundle)
     if not isinstance(loaded.manifest.model, ModelConfig):
