@@ -20,7 +20,7 @@ CHIP, LINKS, HOST_LINK, ANN = 1, 2, 3, 4
 BARRIER, STEPS, FIRST_CORE = 0, 1, 2
 TO_CHIP, TO_HOST = 0, 1
 US = 1e6
-REPEATS = 3
+REPEATS = 2
 """Timed runs of the ANN part operator by operator, after one to warm up."""
 
 
