@@ -126,10 +126,16 @@ def _clock(device: torch.device) -> Callable[[], float]:
 
 
 @torch.inference_mode()
-def forward(module: nn.Module, inputs: tuple[Tensor, ...], device: torch.device) -> Tensor:
-    """The output of `module` on the CPU, run once on a device and not timed."""
-    output: Tensor = module.to(device)(*(tensor.to(device) for tensor in inputs))
-    return output.cpu()
+def forward(
+    module: nn.Module,
+    inputs: tuple[Tensor, ...],
+    device: torch.device,
+    precision: Precision = "fp32",
+    warn: Callable[[str], None] = lambda line: None,
+) -> tuple[Tensor, Precision]:
+    """The output of `module` as fp32 on the CPU, run once on a device and not timed, and the precision it had."""
+    output, used = run(module.to(device), tuple(tensor.to(device) for tensor in inputs), precision, warn)
+    return output.cpu(), used
 
 
 def _words(device: torch.device) -> str:

@@ -13,7 +13,8 @@ from hybrid.partition import Aim
 from hybrid.platform import load_host, load_link
 from hybrid.report.model import Report
 from hybrid.runtime.clip import load_clip
-from hybrid.runtime.run import run_videos, settings_of
+from hybrid.runtime.folder import run_to_folder
+from hybrid.runtime.run import settings_of
 from hybrid.shipped import CHECKPOINT, CLIPS
 from snn_export import lava
 
@@ -21,17 +22,20 @@ PINS = ("stm_motion", "stm_residual")
 LAVA = ("lava-fused", "lava-stock")
 
 
-def run_demo(out: Path, chip: str, device: str, tell: Callable[[str, int, int], None]) -> Report:
-    """Compile the shipped model for `chip` into `out/bundle` and run both shipped clips.
+def run_demo(out: Path, chip: str, device: str, tell: Callable[[str, int, int], None]) -> tuple[Report, Path]:
+    """Compile the shipped model for `chip` into `out/bundle`, run both shipped clips, and write the report to `out`.
 
     The spiking part runs in the simulator and is compared, bit for bit, with the integer reference and with
     both Lava lowerings where Lava can run.
 
     Args:
-        out: folder for the bundle.
+        out: folder for the bundle and the report.
         chip: name or file of the chip profile.
         device: where the ANN part runs.
         tell: told (what, done, of how many).
+
+    Returns:
+        The report, and the path of its page.
     """
     target = load(chip)
     checkpoint = load_checkpoint(CHECKPOINT)
@@ -48,4 +52,4 @@ def run_demo(out: Path, chip: str, device: str, tell: Callable[[str, int, int], 
     else:
         left_out = dict.fromkeys(LAVA, missing)
     settings = settings_of(bundle, check=check, device=device)
-    return run_videos(bundle, CLIPS, settings, not_checked=left_out, tell=tell)
+    return run_to_folder(bundle, CLIPS, settings, out, not_checked=left_out, tell=tell)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -37,6 +39,9 @@ CHIP = typer.Option("loihi2", help="Chip profile, or a TOML file.")
 HOST = typer.Option("horowitz45", help="Energy accounting of the ANN part: a profile, or a TOML file.")
 LINK = typer.Option("pcie4", help="Link profile, or a TOML file.")
 DEVICE = typer.Option("auto", help="Where the ANN part runs: cpu, cuda, or auto.")
+PRECISION = typer.Option(
+    "fp32", help="Of the ANN part: fp32, bf16, or fp16 on a GPU; fp32 where that gives no finite numbers."
+)
 JSON = typer.Option(False, "--json", help="Print one JSON object instead of text.")
 
 
@@ -55,6 +60,18 @@ class State:
     quiet = False
 
 
+@contextmanager
+def loading() -> Iterator[None]:
+    """Ctrl-C ends the process at once in this block, which only imports: some libraries swallow its exception."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 Tell = Callable[[str, int, int], None]
 
 
@@ -71,6 +88,11 @@ def progress() -> Iterator[Tell]:
     with Progress(*columns, console=err, transient=True, disable=State.quiet or not err.is_terminal) as bar:
         task = bar.add_task("start", total=None)
         yield lambda what, done, total: bar.update(task, description=what, completed=done, total=total)
+
+
+def warn(line: str) -> None:
+    """One line on stderr about something that went otherwise than asked for."""
+    err.print(f"warning: {line}", style="yellow", markup=False, highlight=False, soft_wrap=True)
 
 
 def print_json(data: object) -> None:

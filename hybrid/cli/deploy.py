@@ -61,12 +61,9 @@ def demo(
     Example: [bold]hybrid demo --out runs/demo[/bold]
     """
     from hybrid.demo import run_demo
-    from hybrid.report.render import write_report
 
     with progress() as tell:
-        report = run_demo(to, chip, device, tell)
-        tell("write the report", 0, 1)
-        _, page = write_report(report, to)
+        report, page = run_demo(to, chip, device, tell)
     show_report(report, page, as_json)
 
 

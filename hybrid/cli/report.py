@@ -46,7 +46,7 @@ def report(
 
 def _draw(run: Path, to: Path | None, as_json: bool) -> None:
     from hybrid.cli.run import show_report
-    from hybrid.files import write_aside
+    from hybrid.files import make_folder, write_aside
     from hybrid.report.load import load_report
     from hybrid.report.render import to_html, write_pages
 
@@ -55,7 +55,7 @@ def _draw(run: Path, to: Path | None, as_json: bool) -> None:
         page = write_pages(found, run if run.is_dir() else run.parent)
     else:
         page = to
-        to.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(to.parent)
         write_aside(to, to_html(found).encode())
     show_report(found, page, as_json)
 

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from hybrid.cli.common import DEVICE, INTERRUPTED, JSON, app, err, out, print_json, progress
+from hybrid.cli.common import DEVICE, INTERRUPTED, JSON, PRECISION, app, err, loading, out, print_json, progress, warn
 from hybrid.cli.stream import STDIN, run_stream
 from hybrid.cli.user import run_arrays
 
 if TYPE_CHECKING:
     from hybrid.report import Report
-    from hybrid.runtime.classify import Classified
 
 FAILURES = 20
 """Failed videos that the terminal lists."""
@@ -34,6 +33,7 @@ def run(
     ),
     check: list[str] = typer.Option([], "--check", help="Backends to compare with, bit for bit."),
     device: str = DEVICE,
+    precision: str = PRECISION,
     repeats: int = typer.Option(7, min=1, help="Timed runs of the ANN part, on the first video."),
     readers: int = typer.Option(2, min=0, help="Threads that prepare the next videos."),
     follow: bool = typer.Option(
@@ -53,38 +53,30 @@ def run(
 
     Example: [bold]hybrid run runs/bundle clips/ --out runs/clips --check lava-fused[/bold]
     """
-    from ann_part.measure import resolve_device
-    from hybrid.bundle import load_bundle
-    from hybrid.model.config import ModelConfig
-    from hybrid.report.render import write_report
-    from hybrid.report.trace import Trace, write_trace
-    from hybrid.runtime.journal import Journal
-    from hybrid.runtime.run import run_videos, settings_of
-    from hybrid.runtime.sources import find_videos
-    from hybrid.runtime.trace import trace_of
+    with loading():
+        from hybrid.bundle import load_bundle
+        from hybrid.model.config import ModelConfig
+        from hybrid.runtime.folder import run_to_folder
+        from hybrid.runtime.journal import Journal
+        from hybrid.runtime.run import settings_of
+        from hybrid.runtime.sources import find_videos
 
     loaded = load_bundle(bundle)
     if not isinstance(loaded.manifest.model, ModelConfig):
         files = [Path(name) for name in videos or ()]
         run_arrays(loaded, files, to, backend=backend, check=tuple(check), device=device, as_json=as_json)
         return
-    settings = settings_of(loaded, backend, check, device, repeats)
+    settings = settings_of(loaded, backend, check, device, repeats, precision)
     if follow or STDIN in (videos or ()):
         run_stream(loaded, videos or (), settings, follow=follow, idle_s=idle)
         return
     found = find_videos(videos or (), lists)
-    journal, traces = Journal(to, settings, fresh=fresh), list[Trace]()
-
-    def look(video: Path, classified: Classified) -> None:
-        traces.append(trace_of(loaded, video.name, classified, resolve_device(settings.device)))
-
+    journal = Journal(to, settings, fresh=fresh)
     try:
         with progress() as tell:
-            report = run_videos(loaded, found, settings, journal=journal, readers=readers, look=look, tell=tell)
-            tell("write the report", 0, 1)
-            _, page = write_report(report, to)
-            for trace in traces:
-                write_trace(trace, to)
+            report, page = run_to_folder(
+                loaded, found, settings, to, journal=journal, readers=readers, tell=tell, warn=warn
+            )
     except KeyboardInterrupt:
         kept = f"{journal.finished} finished videos are kept in {to}; the same command goes on from there"
         err.print(f"stopped: {kept}", markup=False, highlight=False, soft_wrap=True)

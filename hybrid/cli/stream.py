@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from hybrid.cli.common import INTERRUPTED, err
+from hybrid.cli.common import INTERRUPTED, err, warn
 
 if TYPE_CHECKING:
     from hybrid.bundle import Bundle
@@ -33,7 +33,7 @@ def run_stream(bundle: Bundle, videos: Sequence[str], settings: Settings, *, fol
     source, stopped = _source(videos, follow, idle_s), False
     done = skipped = 0
     try:
-        with source, open_classifier(bundle, settings) as classifier:
+        with source, open_classifier(bundle, settings, warn) as classifier:
             for result in classify_stream(bundle, source, classifier):
                 sys.stdout.write(result.model_dump_json(exclude_none=True) + "\n")
                 sys.stdout.flush()

@@ -46,7 +46,7 @@ def run_arrays(
     import numpy as np
 
     from hybrid.errors import BadInputError
-    from hybrid.files import write_aside
+    from hybrid.files import make_folder, write_aside
     from hybrid.report.text import band
     from hybrid.user.inputs import read_inputs
     from hybrid.user.run import run_tensors, user_model
@@ -59,7 +59,7 @@ def run_arrays(
         outcome = run_tensors(bundle, inputs, backend=backend, check=check, device=device, tell=tell)
     buffer = io.BytesIO()
     np.savez(buffer, **{f"output{i}": x.numpy() for i, x in enumerate(outcome.outputs)})
-    to.mkdir(parents=True, exist_ok=True)
+    make_folder(to)
     write_aside(to / OUTPUTS, buffer.getvalue())
     record = outcome.record() | {"file": str(to / OUTPUTS)}
     if as_json:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import sys
 from importlib import resources
+from importlib.abc import Traversable
 from pathlib import Path
 from typing import TypeVar
 
@@ -41,6 +42,11 @@ class Host(BaseModel):
     energy_accumulate: Quantity = Field(description="per accumulation without a product")
     energy_weight_byte: Quantity = Field(description="per byte of weights fetched from memory, once per batch")
     times: HostTimes | None = Field(None, description="for planning; without them a latency needs a measurement")
+    devices: tuple[str, ...] = Field((), description="names that the driver gives the device that this is about")
+
+    def runs_on(self, device: str) -> bool:
+        """Whether the profile is about the device that its driver gives this name; a part of a GPU has another."""
+        return self.times is not None and device in self.devices
 
     def energy(self, macs: int, weight_bytes: int) -> Range:
         """Joules of `macs` multiply-accumulates with `weight_bytes` of weights fetched once."""
@@ -94,6 +100,12 @@ def load_host(name_or_path: str) -> Host:
     return _load(Host, "hosts", name_or_path)
 
 
+def host_of_device(device: str) -> Host | None:
+    """The shipped profile that is about a device, by the name that its driver gives; None where there is none."""
+    found = (load_host(name) for name in _shipped("hosts"))
+    return next((host for host in found if host.runs_on(device)), None)
+
+
 def load_link(name_or_path: str) -> Link:
     """Read a shipped link profile by name, or a TOML file by path.
 
@@ -103,11 +115,14 @@ def load_link(name_or_path: str) -> Link:
     return _load(Link, "links", name_or_path)
 
 
+def _shipped(folder: str) -> dict[str, Traversable]:
+    files = (resources.files("hybrid.platform") / folder).iterdir()
+    return {file.name[:-5]: file for file in files if file.name.endswith(".toml")}
+
+
 def _load(kind: type[Profile], folder: str, name: str) -> Profile:
-    shipped = {
-        f.name[:-5]: f for f in (resources.files("hybrid.platform") / folder).iterdir() if f.name.endswith(".toml")
-    }
-    source = shipped.get(name, Path(name))
+    shipped = _shipped(folder)
+    source: Traversable = shipped.get(name, Path(name))
     if name not in shipped and not (name.endswith(".toml") and Path(name).is_file()):
         near = difflib.get_close_matches(name, shipped, 1, 0.4)
         guess = f"did you mean {near[0]!r}? " if near else ""

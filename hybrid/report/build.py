@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from hwsim.mapping import utilization
@@ -20,6 +20,7 @@ from hybrid.report.model import (
     CoreRow,
     Counts,
     PlanSummary,
+    Precision,
     Report,
 )
 
@@ -27,24 +28,27 @@ PAPER_J = 0.734
 """Das Biswas et al. 2025, table 1: J per video of the full-size model."""
 
 
-def build_report(
-    bundle: Bundle,
-    videos: Aggregate,
-    backend: str,
-    checked: tuple[str, ...],
-    not_checked: Mapping[str, str],
-    device: str,
-) -> Report:
-    """Gather the videos, the plan, the mapping and the constants.
+@dataclass(frozen=True, slots=True)
+class How:
+    """How the videos were run.
 
-    Args:
-        bundle: what ran.
-        videos: added up, at least one.
+    Attributes:
         backend: what ran the spiking part.
         checked: backends that were compared.
         not_checked: backends that could not be, and why.
         device: what ran the ANN part, in words.
+        precision: that was asked for it.
     """
+
+    backend: str
+    checked: tuple[str, ...]
+    not_checked: Mapping[str, str]
+    device: str
+    precision: Precision
+
+
+def build_report(bundle: Bundle, videos: Aggregate, how: How) -> Report:
+    """Gather the videos, at least one, the plan, the mapping and the constants."""
     manifest, rows = bundle.manifest, videos.videos
     names = " and ".join(Path(video.video).name for video in rows[:2])
     more = f" and {len(rows) - 2:,} more" if len(rows) > 2 else ""
@@ -56,12 +60,13 @@ def build_report(
             "accounting": manifest.host.title, "link": manifest.link.title,
             **{f"checkpoint {k}": v for k, v in manifest.source.items()},
         },
-        device=device,
-        backend=backend,
+        device=how.device,
+        precision=how.precision,
+        backend=how.backend,
         prediction=rows[0].prediction,
-        exact=all(video.exact for video in rows) if checked else None,
-        checked=checked,
-        not_checked=dict(not_checked),
+        exact=all(video.exact for video in rows) if how.checked else None,
+        checked=how.checked,
+        not_checked=dict(how.not_checked),
         comparisons=_comparisons(bundle, videos.counts),
         plan=PlanSummary.model_validate(_plan(manifest.plan)),
         chip=_chip(bundle),

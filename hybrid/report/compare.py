@@ -8,19 +8,13 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from hwsim.quantity import Quantity
-from hybrid.files import write_aside
+from hybrid.files import make_folder, write_aside
 from hybrid.report import figures
 from hybrid.report.figures import Bar
-from hybrid.report.model import Band
+from hybrid.report.model import Band, Verdict
 from hybrid.report.render import template
-from hybrid.report.side import Figure, Side
-
-Verdict = Literal["higher", "lower", "equal", "undecided", "one side only"]
-ROUNDING = 1e-9
-"""Share of a figure below which a difference is rounding."""
-NO_DIFFERENCE: tuple[Verdict, Band] = "equal", Band(low=0, nominal=0, high=0)
-OWNERS = {"chip": "chip", "link": "link", "ann": "host", "host": "host"}
-"""Whose constants price each part of an energy."""
+from hybrid.report.side import NO_J, Figure, Side
+from hybrid.report.verdict import OWNERS, change_of, verdict_of
 
 
 class _Record(BaseModel):
@@ -36,7 +30,9 @@ class Difference(_Record):
     left: Band | None
     right: Band | None
     change: Band | None = Field(description="right minus left; where both sides share a constant, it varies in both")
-    verdict: Verdict = Field(description="of the right side; undecided where the change may have either sign")
+    verdict: Verdict | Literal["one side only"] = Field(
+        description="of the right side; undecided where the change may have either sign"
+    )
 
 
 class ConstantDifference(_Record):
@@ -88,7 +84,7 @@ def write_comparison(comparison: Comparison, page: Path) -> None:
     """Write one HTML file, aside and then renamed."""
     parts = [d for d in comparison.differences if d.unit == "J"]
     html = template("compare.html.j2").render(c=comparison, bars=_pairs(parts))
-    page.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(page.parent)
     write_aside(page, html.encode())
 
 
@@ -101,46 +97,14 @@ def _difference(name: str, left: Figure | None, right: Figure | None, shared: se
             figure=name, unit=some.unit, how=some.how, left=None if left is None else left.value,
             right=None if right is None else right.value, change=None, verdict="one side only",
         )  # fmt: skip
-    change = _change(left, right, shared)
     how = left.how if left.how == right.how else f"{left.how} against {right.how}"
-    verdict: Verdict
-    rounding = ROUNDING * max(abs(left.value.high), abs(right.value.high))
-    alike = left == right and shared == set(OWNERS.values())
-    if alike or max(abs(change.low), abs(change.high)) <= rounding:
-        verdict, change = NO_DIFFERENCE
-    elif change.low > 0 or change.high < 0:
-        verdict = "higher" if change.low > 0 else "lower"
-    else:
-        verdict = "undecided"
+    change = change_of(left, right, shared)
+    verdict = "equal" if left == right and shared == set(OWNERS.values()) else verdict_of(left, right, change)
+    if verdict == "equal":
+        change = NO_J
     return Difference(
         figure=name, unit=left.unit, how=how, left=left.value, right=right.value, change=change, verdict=verdict
     )
-
-
-def _change(left: Figure, right: Figure, shared: set[str]) -> Band:
-    """Right minus left.
-
-    An energy is a sum of counts times constants. A constant of both sides has one true value, so its event's
-    change goes from one end to the other with it; constants of one side only vary freely. Static power counts as
-    one constant with the time that it is multiplied by.
-    """
-    if not left.kinds or left.kinds.keys() != right.kinds.keys():
-        return _apart(left.value, right.value)
-    changes = []
-    for kind, a in left.kinds.items():
-        b = right.kinds[kind]
-        if OWNERS[kind.split(":")[0]] in shared:
-            ends = (b.low - a.low, b.high - a.high)
-            changes.append(Band(low=min(ends), nominal=b.nominal - a.nominal, high=max(ends)))
-        else:
-            changes.append(_apart(a, b))
-    return Band(
-        low=sum(x.low for x in changes), nominal=sum(x.nominal for x in changes), high=sum(x.high for x in changes)
-    )
-
-
-def _apart(left: Band, right: Band) -> Band:
-    return Band(low=right.low - left.high, nominal=right.nominal - left.nominal, high=right.high - left.low)
 
 
 def _constants(left: Side, right: Side) -> tuple[ConstantDifference, ...]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from hybrid.files import write_aside
+from hybrid.files import make_folder, write_aside
 from hybrid.training.evaluate import Evaluation
 
 NUMBERED = 25
@@ -35,5 +35,5 @@ def draw_confusion(evaluation: Evaluation, target: Path) -> None:
     figure.colorbar(image, label="share of the true class")
     data = BytesIO()
     figure.savefig(data, format="png", dpi=120)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent)
     write_aside(target, data.getvalue())

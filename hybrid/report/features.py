@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hybrid.errors import BadInputError
-from hybrid.files import write_aside
+from hybrid.files import make_folder, write_aside
 from hybrid.model.hybrid_model import HybridModel
 from hybrid.model.inputs import to_tensors
 from hybrid.report.ingest import colour, grey
@@ -38,7 +38,7 @@ def write_figures(model: HybridModel, videos: Sequence[Path], folder: Path, seed
     if folder.exists() and not folder.is_dir():
         raise BadInputError(str(folder), "it is a file", "choose a folder for the pictures")
     pictures = draw_tsne(videos, seed), draw_features(model, videos[0])
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     targets = folder / "tsne.png", folder / "features.png"
     for target, picture in zip(targets, pictures, strict=True):
         write_aside(target, picture)

@@ -14,7 +14,7 @@ from matplotlib.colors import hsv_to_rgb
 from matplotlib.figure import Figure
 
 from hybrid.errors import BadInputError
-from hybrid.files import write_aside
+from hybrid.files import make_folder, write_aside
 from hybrid.video import Gop, read
 from hybrid.video.gop import Array
 from hybrid.video.statistics import DEAD_ZONE, VideoStatistics, statistics
@@ -33,7 +33,7 @@ def write_ingest(path: Path, folder: Path) -> tuple[VideoStatistics, Path, Path]
         raise BadInputError(str(folder), "it is a file", "choose a folder for the picture and the page")
     found = statistics(path)
     picture = draw_figure(path)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     png, page = folder / "figure.png", folder / "ingest.html"
     write_aside(png, picture)
     environment = Environment(

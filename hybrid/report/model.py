@@ -12,9 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from hwsim.quantity import Quantity, Range
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 DETAILED = 16
 """Videos of a report that keep every detail; those of the others are in the run's videos.jsonl."""
+Precision = Literal["fp32", "bf16", "fp16"]
+Verdict = Literal["higher", "lower", "equal", "undecided"]
 OF_FIRST = f"; empty after the first {DETAILED} videos of a report"
 
 
@@ -96,6 +98,9 @@ class VideoResult(_Record):
 
     video: str
     prediction: Prediction
+    precision: Precision = Field(
+        default="fp32", description="of the ANN part; fp32 where a lower one gave no finite numbers"
+    )
     exact: bool | None = Field(description="all checked backends agree bit for bit; null when not checked")
     counts: Counts
     energy_j: Energy
@@ -229,14 +234,42 @@ class Comparison(_Record):
     note: str
 
 
+class Alternative(_Record):
+    """One video, run in this or in another way."""
+
+    name: str = Field(description="of the chip or the device")
+    kind: Literal["this run", "chip", "device"] = Field(
+        description="chip: the spiking part on another one; device: the whole model there, without a chip"
+    )
+    energy_j: Band | None = Field(description="null where it cannot be done, or not be priced")
+    per_gop_s: Band | None = Field(description="compute time of one GOP; null where it cannot be done")
+    energy_is: Verdict | None = Field(
+        default=None, description="against this run; undecided where constants of one side only may give either order"
+    )
+    time_is: Verdict | None = Field(
+        default=None, description="against this run; undecided where what differs may give either order"
+    )
+    note: str = Field(description="how it is known, or why it cannot be done")
+
+
+class Alternatives(_Record):
+    """The first video that was classified, in this and in other ways."""
+
+    video: str
+    rows: tuple[Alternative, ...] = Field(description="this run first")
+
+
 class Report(_Record):
     """Everything about one run; the top level is the mean over its videos."""
 
-    schema_version: Literal[1, 2] = Field(2, description="1 had no failures, spread and means of steps and cores")
+    schema_version: Literal[1, 2, 3] = Field(
+        3, description="1 had no failures, spread and means of steps and cores; 2 no precision and alternatives"
+    )
     title: str
     versions: dict[str, str]
     model: dict[str, str] = Field(description="name, checkpoint hash and training notes")
     device: str = Field(description="what ran the ANN part")
+    precision: Precision = Field(default="fp32", description="asked for the ANN part; each video has what it was")
     backend: str = Field(description="what ran the spiking part")
     prediction: Prediction = Field(description="of the first video; the others are under `videos`")
     exact: bool | None
@@ -247,6 +280,7 @@ class Report(_Record):
     latency_s: Latency
     throughput_vps: Band
     comparisons: tuple[Comparison, ...]
+    alternatives: Alternatives | None = None
     plan: PlanSummary
     chip: ChipSummary
     constants: tuple[ConstantRow, ...]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
-from hybrid.files import write_aside
+from hybrid.files import make_folder, write_aside
 from hybrid.report import figures
 from hybrid.report.cut import draw
 from hybrid.report.figures import Bar
@@ -34,7 +35,7 @@ def write_report(report: Report, folder: Path) -> tuple[Path, Path]:
     Returns:
         The paths of the first two.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     data = folder / REPORT
     write_aside(data, (json.dumps(report.model_dump(mode="json"), indent=1, allow_nan=False) + "\n").encode())
     return data, write_pages(report, folder)
@@ -56,6 +57,7 @@ def to_html(report: Report) -> str:
         r=report,
         views=report.model["views"],
         many=len(report.videos) >= MANY,
+        fallbacks=sum(video.precision != report.precision for video in report.videos),
         called=len({video.prediction.label for video in report.videos}),
         spread=[(title, unit, report.spread[name]) for name, (title, unit) in SPREADS.items() if name in report.spread],
         energies=figures.histogram([video.energy_j.nominal for video in report.videos], "J"),
@@ -74,11 +76,17 @@ def to_html(report: Report) -> str:
 
 def template(name: str) -> Template:
     """One of our templates, ready to be filled."""
+    return _environment().get_template(name)
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Environment:
+    """Keeps the templates that it compiled, which takes longer than to fill them."""
     environment = Environment(
         loader=PackageLoader("hybrid.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     environment.globals |= {"si": si, "number": number, "name": lambda path: Path(path).name, "ends": _ends}
-    return environment.get_template(name)
+    return environment
 
 
 def _ends(columns: Sequence[Bar]) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import csv
 import io
 from pathlib import Path
 
-from hybrid.report.model import Report
+from hybrid.report.model import Alternative, Report
 from hybrid.report.text import band, number, si
 
 SPREADS = {
@@ -18,9 +18,9 @@ SPREADS = {
 LISTED = 50
 """Videos and failures in the Markdown text."""
 HEADINGS = (
-    "video", "prediction", "probability", "exact", "energy_low_j", "energy_j", "energy_high_j", "response_low_s",
-    "response_s", "response_high_s", "per_gop_s", "throughput_vps", "synops", "spikes", "acs", "macs", "link_bytes",
-    "error",
+    "video", "prediction", "probability", "exact", "precision", "energy_low_j", "energy_j", "energy_high_j",
+    "response_low_s", "response_s", "response_high_s", "per_gop_s", "throughput_vps", "synops", "spikes", "acs",
+    "macs", "link_bytes", "error",
 )  # fmt: skip
 
 
@@ -33,6 +33,7 @@ def to_csv(report: Report) -> str:
         energy, response, label = video.energy_j, video.latency_s.response, video.prediction.label
         rows.writerow((
             video.video, label, video.prediction.probabilities[label], "" if video.exact is None else video.exact,
+            video.precision,
             energy.low, energy.nominal, energy.high, response.low, response.nominal, response.high,
             video.latency_s.per_gop.nominal, video.throughput_vps.nominal, video.counts.synops, video.counts.spikes,
             video.counts.acs, video.counts.macs, video.counts.link_bytes, "",
@@ -48,8 +49,8 @@ def to_markdown(report: Report) -> str:
     rate = report.throughput_vps
     lines = [
         f"# {_cell(report.title)}", "",
-        f"Spiking part on {report.chip.title} (simulated and modelled), ANN part on {report.device} (measured). "
-        f"{len(report.videos):,} videos, {len(report.failures):,} failed.", "",
+        f"Spiking part on {report.chip.title} (simulated and modelled), ANN part on {report.device} in "
+        f"{report.precision} (measured). {len(report.videos):,} videos, {len(report.failures):,} failed.", "",
         "| per video | nominal (low to high) |", "|---|---|",
         f"| energy | {band(report.energy_j, 'J')} |",
         *(f"| energy, {part} | {band(joules, 'J')} |" for part, joules in report.energy_j.by_part.items()),
@@ -65,11 +66,20 @@ def to_markdown(report: Report) -> str:
             lines.append(f"| {title} | {' | '.join(numbers)} |")
     lines += ["", "| against | energy | note |", "|---|---|---|"]
     lines += [f"| {c.name} | {band(c.energy_j, 'J')} | {c.note} |" for c in report.comparisons]
+    if report.alternatives is not None:
+        lines += ["", f"{_cell(Path(report.alternatives.video).name)} in other ways:", ""]
+        lines += ["| where | energy | is | compute time of a GOP | is | note |", "|---|---|---|---|---|---|"]
+        lines += [_alternative(row) for row in report.alternatives.rows]
     lines += ["", "| video | prediction | energy | response |", "|---|---|---|---|", *_videos(report)]
     if report.failures:
         lines += ["", "| failed | what |", "|---|---|"]
         lines += [f"| {_cell(f.video)} | {_cell(f.what)} |" for f in report.failures[:LISTED]]
     return "\n".join(lines) + "\n"
+
+
+def _alternative(row: Alternative) -> str:
+    energy, per_gop = ("-" if x is None else band(x, unit) for x, unit in ((row.energy_j, "J"), (row.per_gop_s, "s")))
+    return f"| {row.name} | {energy} | {row.energy_is or row.kind} | {per_gop} | {row.time_is or ''} | {row.note} |"
 
 
 def _videos(report: Report) -> list[str]:

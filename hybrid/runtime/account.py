@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from collections.abc import Mapping as MappingType
 from dataclasses import dataclass
 
@@ -41,6 +42,21 @@ class Traffic:
         return int(self.to_chip.sum() + self.to_host.sum())
 
 
+@dataclass(frozen=True, slots=True)
+class HostWork:
+    """What a host computes for one video.
+
+    Attributes:
+        macs: multiply-accumulates.
+        weight_bytes: bytes of weights, fetched once.
+        planned: joules by the plan, op by op; what a profile says of a device that is not here.
+    """
+
+    macs: int
+    weight_bytes: int
+    planned: Range
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Usage:
     """What one video did.
@@ -49,16 +65,14 @@ class Usage:
         counts: events on the chip, of every view, step and core.
         traffic: bytes over the link.
         ann: the ANN part's measurement; one call for all views.
-        ann_macs: its multiply-accumulates over all views.
-        ann_weight_bytes: bytes of its weights, fetched once per call.
+        ann_work: what it computes over all views.
         read_s: seconds that reading and preparing the video took.
     """
 
     counts: Counts
     traffic: Traffic
     ann: Measurement
-    ann_macs: int
-    ann_weight_bytes: int
+    ann_work: HostWork
     read_s: float
 
 
@@ -101,8 +115,8 @@ def counts_of(usage: Usage) -> report.Counts:
         synops=int(counts.synops.sum()),
         synops_dense=int(counts.synops_dense.sum()),
         acs=int(counts.acs.sum()),
-        macs=int(counts.macs.sum()) + usage.ann_macs,
-        macs_ann=usage.ann_macs,
+        macs=int(counts.macs.sum()) + usage.ann_work.macs,
+        macs_ann=usage.ann_work.macs,
         neuron_updates=int(counts.neuron_updates.sum()),
         spikes=int(counts.spikes.sum()),
         packets=int(counts.packets_received.sum()),
@@ -117,11 +131,36 @@ def energy_of(usage: Usage, chip: Chip, mapping: Mapping, timing: Timing, host: 
     first = {item.event: item.quantity for item in reversed(on_chip.provenance)}
     parts = [_part("chip", event.replace("_", " "), joules, first[event]) for event, joules in on_chip.by_event.items()]
     parts.append(_part("link", "bits moved", link.energy(usage.traffic.total), link.energy_bit))
-    parts.append(_part("ann", "multiply-accumulates", host.energy_mac.si * usage.ann_macs, host.energy_mac))
-    weights = host.energy_weight_byte.si * usage.ann_weight_bytes
-    parts.append(_part("ann", "weights from memory", weights, host.energy_weight_byte))
-    by_part = {name: _sum(part.energy_j for part in parts if part.part == name) for name in ("chip", "link", "ann")}
-    return report.Energy(**_sum(by_part.values()).model_dump(), by_part=by_part, by_kind=tuple(parts))
+    parts += host_energy(usage.ann_work, usage.ann, host)
+    by_part = {name: total_of(part for part in parts if part.part == name) for name in ("chip", "link", "ann")}
+    return report.Energy(**total_of(parts).model_dump(), by_part=by_part, by_kind=tuple(parts))
+
+
+def host_energy(work: HostWork, measured: Measurement, host: Host) -> tuple[EnergyPart, ...]:
+    """Joules of what a host computed.
+
+    A profile that knows no power prices operations. One that is about the very device that ran the work adds the
+    measured time at the device's busy power. Any other says what its device is planned to take, by times and power
+    from its data sheet.
+    """
+    if host.times is not None and not host.runs_on(measured.device):
+        return (_part("ann", "busy power times planned time", work.planned, host.times.power_busy),)
+    weights = host.energy_weight_byte
+    parts = (
+        _part("ann", "multiply-accumulates", host.energy_mac.si * work.macs, host.energy_mac),
+        _part("ann", "weights from memory", weights.si * work.weight_bytes, weights),
+    )
+    if host.times is None:
+        return parts
+    watts, seconds = host.times.power_busy.si, measured_range(measured)
+    joules = Range(watts.low * seconds.low, watts.nominal * seconds.nominal, watts.high * seconds.high)
+    return (*parts, _part("ann", "busy power times measured time", joules, host.times.power_busy))
+
+
+def total_of(parts: Iterable[EnergyPart]) -> Band:
+    """The sum of some parts."""
+    bands = (part.energy_j for part in parts)
+    return Band.of(sum((Range(band.low, band.nominal, band.high) for band in bands), ZERO))
 
 
 def latency_of(usage: Usage, network: SpikingNetwork, timing: Timing, link: Link) -> report.Latency:
@@ -131,17 +170,24 @@ def latency_of(usage: Usage, network: SpikingNetwork, timing: Timing, link: Link
     ANN part runs on that GOP; the ANN time of one GOP is its share of the measured batch.
     """
     views = usage.traffic.to_host.shape[0]
-    ann = _ann_time(usage) * (1 / views)
+    ann = measured_range(usage.ann) * (1 / views)
     back = link.time(int(usage.traffic.to_host.max()))
     last = link.time(int(usage.traffic.to_chip[:, -1].max()))
     step_max = Range(*(float(x.max()) for x in (timing.step.low, timing.step.nominal, timing.step.high)))
     response = last + step_max * depth(network) + back + ann
+    per_gop = sum(per_gop_of(usage, network, timing, link).values(), ZERO)
+    return report.Latency(response=Band.of(response), per_gop=Band.of(per_gop), step_max=Band.of(step_max))
+
+
+def per_gop_of(usage: Usage, network: SpikingNetwork, timing: Timing, link: Link) -> dict[str, Range]:
+    """What the compute time of one GOP is made of, end to end: `part: what` to seconds of the slowest view."""
     chip = timing.gop(depth(network))
-    whole = Range(*(float(x.max()) for x in (chip.low, chip.nominal, chip.high)))
     sent = sum((link.time(int(n)) for n in usage.traffic.to_chip.max(0)), ZERO)
-    return report.Latency(
-        response=Band.of(response), per_gop=Band.of(sent + whole + back + ann), step_max=Band.of(step_max)
-    )
+    return {
+        "link: both ways": sent + link.time(int(usage.traffic.to_host.max())),
+        "chip: steps": Range(*(float(x.max()) for x in (chip.low, chip.nominal, chip.high))),
+        "ann: measured": measured_range(usage.ann) * (1 / usage.traffic.to_host.shape[0]),
+    }
 
 
 def stages_of(usage: Usage, timing: Timing, link: Link) -> dict[str, Range]:
@@ -151,7 +197,7 @@ def stages_of(usage: Usage, timing: Timing, link: Link) -> dict[str, Range]:
         "reader": Range(usage.read_s, usage.read_s, usage.read_s),
         "link": sum((link.time(n) for n in transfers), ZERO),
         "chip": timing.total,
-        "ANN part": _ann_time(usage),
+        "ANN part": measured_range(usage.ann),
     }
 
 
@@ -174,21 +220,14 @@ def timeline_of(usage: Usage, network: SpikingNetwork, timing: Timing, link: Lin
     for i in range(depth(network)):
         add("chip", f"step of layer {i + 1}", float(timing.step.nominal[-1, -1]))
     add("link", "result to the host", link.time(int(usage.traffic.to_host[-1])).nominal)
-    add("ann", "ANN part", _ann_time(usage).nominal / usage.traffic.to_host.shape[0])
+    add("ann", "ANN part", measured_range(usage.ann).nominal / usage.traffic.to_host.shape[0])
     return tuple(spans)
 
 
-def _ann_time(usage: Usage) -> Range:
-    seconds = usage.ann.seconds
-    return Range(min(seconds), usage.ann.median_s, max(seconds))
+def measured_range(measured: Measurement) -> Range:
+    """Seconds of the fastest, the median and the slowest repeat."""
+    return Range(min(measured.seconds), measured.median_s, max(measured.seconds))
 
 
 def _part(part: str, kind: str, joules: Range, constant: Quantity) -> EnergyPart:
     return EnergyPart(part=part, kind=kind, energy_j=Band.of(joules), status=constant.status, source=constant.source)
-
-
-def _sum(bands: object) -> Band:
-    total = ZERO
-    for band in bands:  # type: ignore[attr-defined]
-        total = total + Range(band.low, band.nominal, band.high)
-    return Band.of(total)

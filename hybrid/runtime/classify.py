@@ -11,8 +11,10 @@ import torch
 from torch import Tensor
 
 from ann_part.measure import Measurement, forward, measure
+from ann_part.precision import Precision
 from hwsim.engine import Counts, Engine
 from hwsim.engine.counts import join
+from hwsim.quantity import Range
 from hwsim.timing import Timing, step_times
 from hybrid.bundle import Bundle
 from hybrid.model.inputs import chip_values
@@ -51,12 +53,14 @@ class Classified:
         scores: logits of every view [V, classes].
         usage: everything that was done.
         timing: of the chip.
+        views: the clip.
         values: the inputs of the ANN program.
     """
 
     scores: Tensor
     usage: account.Usage
     timing: Timing
+    views: Views
     values: tuple[Tensor, ...]
 
     @property
@@ -75,6 +79,8 @@ class Classifier:
         check: further backends to compare with, bit for bit, every layer and step.
         device: where the ANN part runs.
         repeats: timed runs of the ANN part, on the first clip.
+        precision: of the ANN part; fp32 where it gives no finite numbers.
+        warn: told of that.
     """
 
     def __init__(
@@ -86,12 +92,14 @@ class Classifier:
         check: Sequence[str],
         device: torch.device,
         repeats: int,
+        precision: Precision = "fp32",
+        warn: Callable[[str], None] = lambda line: None,
     ) -> None:
         network, names = bundle.network, bundle.manifest.host_inputs
         self._bundle, self._executor, self._backend = bundle, executor, backend
         self._others = [other for other in dict.fromkeys(check) if other != backend]
-        self._device, self._repeats = device, repeats
-        self._timed: Measurement | None = None
+        self._device, self._repeats, self._precision, self._warn = device, repeats, precision, warn
+        self._timed: dict[Precision, Measurement] = {}
         ports = {port.name for port in network.inputs}
         self._crossing = tuple(name for name in names if name in network.shapes and name not in ports)
         self._engine = Engine(network, bundle.mapping, device.type)
@@ -114,12 +122,10 @@ class Classifier:
         manifest = self._bundle.manifest
         found = self.cross(views, name, tell)
         measured = self.finish(found)
-        usage = account.Usage(
-            counts=found.counts, traffic=found.traffic, ann=measured, ann_macs=manifest.host_macs * len(views.iframe),
-            ann_weight_bytes=manifest.host_weight_bytes, read_s=read_s,
-        )  # fmt: skip
+        work = host_work(self._bundle, len(views.iframe))
+        usage = account.Usage(found.counts, found.traffic, measured, work, read_s)
         timing = step_times(manifest.chip, self._bundle.mapping, found.counts)
-        return Classified(measured.output, usage, timing, found.values)
+        return Classified(measured.output, usage, timing, views, found.values)
 
     def cross(self, views: Views, name: str, tell: Tell) -> Boundary:
         """The spiking part alone, some GOPs at a time so that memory stays bounded."""
@@ -137,11 +143,16 @@ class Classifier:
         return Boundary(joined, join([p.counts for p in parts]), traffic)
 
     def finish(self, found: Boundary) -> Measurement:
-        """The ANN part. It does the same work for every clip: it is timed on the first, and its times hold for all."""
-        if self._timed is None:
-            self._timed = measure(self._bundle.ann, found.values, self._device, self._repeats)
-            return self._timed
-        return replace(self._timed, output=forward(self._bundle.ann, found.values, self._device))
+        """The ANN part. It does the same work for every clip: the first time in a precision holds for all of them."""
+        ann, values, device = self._bundle.ann, found.values, self._device
+        if not self._timed:
+            first = measure(ann, values, device, self._repeats, self._precision, self._warn)
+            self._timed[first.precision] = first
+            return first
+        output, used = forward(ann, values, device, self._precision, self._warn)
+        if used not in self._timed:
+            self._timed[used] = measure(ann, values, device, self._repeats, used)
+        return replace(self._timed[used], output=output)
 
     def _chunk(self, views: Views, part: slice, name: str, tell: Tell) -> Boundary:
         network, manifest = self._bundle.network, self._bundle.manifest
@@ -162,6 +173,14 @@ class Classifier:
         return Boundary(values, simulated.counts, traffic)
 
 
+def host_work(bundle: Bundle, views: int) -> account.HostWork:
+    """What the host computes of a clip of so many views."""
+    manifest = bundle.manifest
+    planned = [op["host_j"] for op in manifest.plan["ops"] if op["target"] == "host"]
+    joules = Range(*(sum(j[edge] for j in planned) * views for edge in ("low", "nominal", "high")))
+    return account.HostWork(manifest.host_macs * views, manifest.host_weight_bytes, joules)
+
+
 def prediction_of(scores: Tensor, classes: Sequence[str]) -> Prediction:
     """The prediction from the logits of some views [V, classes]: their mean, the consensus that models train with."""
     shares = scores.mean(0).softmax(0)
@@ -177,6 +196,7 @@ def result_of(bundle: Bundle, video: str, classified: Classified, exact: bool | 
     return VideoResult(
         video=video,
         prediction=prediction_of(classified.scores, bundle.video_model().classes),
+        precision=usage.ann.precision,
         exact=exact,
         counts=account.counts_of(usage),
         energy_j=account.energy_of(usage, manifest.chip, bundle.mapping, timing, manifest.host, manifest.link),

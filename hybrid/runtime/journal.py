@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hybrid.errors import BadInputError, HybridError
 from hybrid.files import write_aside
-from hybrid.report.model import Failure, VideoResult
+from hybrid.report.model import Failure, Precision, VideoResult
 
 RUN, VIDEOS = "run.json", "videos.jsonl"
 OTHER_FOLDER = "choose another --out, or add --fresh to run everything anew"
@@ -33,6 +33,7 @@ class Settings(BaseModel):
     check: tuple[str, ...] = Field(description="backends to compare with, bit for bit")
     device: str = Field(description="where the ANN part runs: `cpu` or `cuda`")
     repeats: int = Field(description="timed runs of the ANN part")
+    precision: Precision = Field(default="fp32", description="of the ANN part")
 
 
 class Line(BaseModel):

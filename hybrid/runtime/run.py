@@ -9,10 +9,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from ann_part.measure import resolve_device
+from ann_part.precision import check_precision
 from hybrid.bundle import Bundle
 from hybrid.errors import BadInputError, HybridError, VerificationError
 from hybrid.report.aggregate import aggregate
-from hybrid.report.build import build_report
+from hybrid.report.build import How, build_report
 from hybrid.report.model import Failure, Report, VideoResult
 from hybrid.runtime.ahead import load_ahead
 from hybrid.runtime.backends import check_names, executors
@@ -26,30 +27,39 @@ ANN_REPEATS = 7
 """Timed runs of the ANN part on the first video; the median counts, the extremes are the band."""
 
 Look = Callable[[Path, Classified], None]
+Warn = Callable[[str], None]
 
 
 def settings_of(
-    bundle: Bundle, backend: str = "hwsim", check: Sequence[str] = (), device: str = "auto", repeats: int = ANN_REPEATS
+    bundle: Bundle,
+    backend: str = "hwsim",
+    check: Sequence[str] = (),
+    device: str = "auto",
+    repeats: int = ANN_REPEATS,
+    precision: str = "fp32",
 ) -> Settings:
     """What the results of a run depend on.
 
     Raises:
         BadInputError: for an unknown backend.
-        ann_part.measure.DeviceError: for a device that is not there.
+        ann_part.measure.DeviceError: for a device that is not there, or a precision that it does not compute in.
     """
     check_names((backend, *check))
     digest = hashlib.sha256(bundle.manifest.model_dump_json().encode()).hexdigest()
-    where = resolve_device(device).type
-    return Settings(bundle=digest, backend=backend, check=tuple(dict.fromkeys(check)), device=where, repeats=repeats)
+    where = resolve_device(device)
+    return Settings(
+        bundle=digest, backend=backend, check=tuple(dict.fromkeys(check)), device=where.type, repeats=repeats,
+        precision=check_precision(precision, where),
+    )  # fmt: skip
 
 
 @contextmanager
-def open_classifier(bundle: Bundle, settings: Settings) -> Iterator[Classifier]:
+def open_classifier(bundle: Bundle, settings: Settings, warn: Warn = lambda line: None) -> Iterator[Classifier]:
     """A bundle made ready to run, with the backends that the settings name; they end with the context."""
     with executors(bundle.network, settings.device) as executor:
         yield Classifier(
             bundle, executor, backend=settings.backend, check=settings.check, device=resolve_device(settings.device),
-            repeats=settings.repeats,
+            repeats=settings.repeats, precision=settings.precision, warn=warn,
         )  # fmt: skip
 
 
@@ -63,6 +73,7 @@ def run_videos(
     readers: int = 2,
     look: Look | None = None,
     tell: Tell = lambda what, done, total: None,
+    warn: Warn = lambda line: None,
 ) -> Report:
     """Classify each video once; counts and prices come from the simulator.
 
@@ -78,6 +89,7 @@ def run_videos(
         readers: threads that prepare the next videos.
         look: shown the first video that is classified now, with everything that it did.
         tell: told (what, done, of how many).
+        warn: told where a precision could not be kept.
 
     Raises:
         BadInputError: for no videos, or an unusable one.
@@ -87,21 +99,29 @@ def run_videos(
     """
     if not videos:
         raise BadInputError("videos", "no video was given", "name at least one file")
-    run = _Run(bundle, settings or settings_of(bundle), journal, look, strict=journal is None or len(videos) == 1)
+    used = settings or settings_of(bundle)
+    run = _Run(bundle, used, journal, look, warn, strict=journal is None or len(videos) == 1)
     found = aggregate(run.outcomes(videos, readers, tell))
-    used = run.settings
     checked = tuple(dict.fromkeys((used.backend, *used.check))) if used.check else ()
-    return build_report(bundle, found, used.backend, checked, not_checked or {}, run.device)
+    how = How(used.backend, checked, not_checked or {}, run.device, used.precision)
+    return build_report(bundle, found, how)
 
 
 class _Run:
     """One run of a bundle on many videos; `device` is known, in words, after the first of them."""
 
     def __init__(
-        self, bundle: Bundle, settings: Settings, journal: Journal | None, look: Look | None, *, strict: bool
+        self,
+        bundle: Bundle,
+        settings: Settings,
+        journal: Journal | None,
+        look: Look | None,
+        warn: Warn,
+        *,
+        strict: bool,
     ) -> None:
         self.settings, self.device = settings, ""
-        self._bundle, self._journal, self._look, self._strict = bundle, journal, look, strict
+        self._bundle, self._journal, self._look, self._warn, self._strict = bundle, journal, look, warn, strict
         self._warm = False
 
     def outcomes(self, videos: Sequence[Path], readers: int, tell: Tell) -> Iterator[VideoResult | Failure]:
@@ -109,7 +129,7 @@ class _Run:
         journal = self._journal
         kept = {video for video in videos if journal is not None and journal.holds(video)}
         with ExitStack() as stack:
-            classifier = stack.enter_context(open_classifier(self._bundle, self.settings))
+            classifier = stack.enter_context(open_classifier(self._bundle, self.settings, self._warn))
             loading = load_ahead([video for video in videos if video not in kept], self._load, readers)
             stack.callback(loading.close)
             for number, video in enumerate(videos):

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from hybrid.bundle import Bundle
-from hybrid.report.model import Band, Prediction
+from hybrid.report.model import Band, Precision, Prediction
 from hybrid.runtime import account
 from hybrid.runtime.classify import Classifier, prediction_of
 from hybrid.runtime.clip import gop_views
@@ -26,6 +26,7 @@ class GopResult(BaseModel):
     skipped: str | None = Field(default=None, description="why it has no prediction")
     prediction: Prediction | None = Field(default=None, description="of this GOP alone")
     so_far: Prediction | None = Field(default=None, description="the consensus of all GOPs up to here")
+    precision: Precision | None = Field(default=None, description="of the ANN part")
     energy_j: Band | None = Field(default=None, description="of this GOP, modelled")
     response_s: Band | None = Field(default=None, description="after its last P-frame, ANN measured, rest modelled")
     synops: int | None = None
@@ -65,6 +66,7 @@ def _classify(bundle: Bundle, gop: Gop, classifier: Classifier) -> tuple[GopResu
         gop=gop.index,
         time_s=_time(gop),
         prediction=prediction_of(found.scores, model.classes),
+        precision=usage.ann.precision,
         energy_j=Band(low=energy.low, nominal=energy.nominal, high=energy.high),
         response_s=account.latency_of(usage, bundle.network, timing, manifest.link).response,
         synops=int(usage.counts.synops.sum()),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 
 from ann_part.operators import measure_operators
+from ann_part.precision import precise
 from hwsim.timing import depth
 from hybrid.bundle import Bundle
 from hybrid.report.trace import Complete, Metadata, Trace
@@ -19,7 +20,7 @@ CHIP, LINKS, HOST_LINK, ANN = 1, 2, 3, 4
 BARRIER, STEPS, FIRST_CORE = 0, 1, 2
 TO_CHIP, TO_HOST = 0, 1
 US = 1e6
-REPEATS = 3
+REPEATS = 2
 """Timed runs of the ANN part operator by operator, after one to warm up."""
 
 
@@ -44,7 +45,10 @@ def trace_of(bundle: Bundle, video: str, classified: Classified, device: torch.d
     sent = float(classified.usage.traffic.to_host[-1])
     spans.append(_span("modelled", "result to the host", now, back, HOST_LINK, TO_HOST, bytes=sent))
     now += back
-    for operator in measure_operators(bundle.ann, tuple(x[-1:] for x in classified.values), device, REPEATS):  # type: ignore[arg-type]
+    values = tuple(x[-1:] for x in classified.values)
+    with precise(classified.usage.ann.precision, device):
+        operators = measure_operators(bundle.ann, values, device, REPEATS)  # type: ignore[arg-type]
+    for operator in operators:
         kind = operator.operator
         spans.append(_span("measured", operator.name, now, operator.seconds, ANN, 0, operator=kind))
         now += operator.seconds
@@ -89,7 +93,8 @@ def _names(bundle: Bundle, classified: Classified, spans: list[Complete]) -> lis
     chip, link = bundle.manifest.chip.name, bundle.manifest.link.name
     processes = {
         CHIP: f"{chip}, cores (simulated)", LINKS: f"{chip}, links between tiles (simulated)",
-        HOST_LINK: f"{link} (modelled)", ANN: f"ANN part on {classified.device} (measured, operator by operator)",
+        HOST_LINK: f"{link} (modelled)",
+        ANN: f"ANN part on {classified.device}, {classified.usage.ann.precision} (measured, operator by operator)",
     }  # fmt: skip
     threads = {(CHIP, BARRIER): "barrier", (CHIP, STEPS): "steps", (ANN, 0): "operators"}
     threads |= {(HOST_LINK, TO_CHIP): "to the chip", (HOST_LINK, TO_HOST): "to the host"}

@@ -16,7 +16,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from hybrid.files import write_aside
+from hybrid.files import make_folder, write_aside
 from hybrid.video.transform import Views
 
 VERSION = 1
@@ -38,9 +38,9 @@ def cached_views(path: Path, settings: Mapping[str, object], folder: Path, make:
         Arrays that may be mapped from the entry, and read-only.
 
     Raises:
-        OSError: where the folder cannot be written.
+        HybridError: where the folder cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     entry = folder / f"{_key(path, settings)}.safetensors"
     if entry.is_file():
         try:

@@ -278,6 +278,8 @@ def test_the_demo_prints_one_json_object_and_leaves_nothing_running(tmp_path):
     assert len(result["videos"]) == 2
     page = (tmp_path / "demo" / "report.html").read_text()
     assert all(Path(video["video"]).name in page for video in result["videos"])
+    assert json.loads((tmp_path / "demo" / "trace.json").read_text())["traceEvents"]
+    assert len(result["alternatives"]["rows"]) >= 6
     assert_gone(processes, segments)
 
 

@@ -113,10 +113,10 @@ def test_the_command_draws_anew_compares_and_names_what_is_wrong(hybrid, runs, b
     journal = Journal(tmp_path / "half", settings := settings_of(bundle, device="cpu", repeats=1))
     run_videos(bundle, demo_clips[:1], settings, journal=journal)
     newer = tmp_path / "newer.json"
-    newer.write_text((runs / "a" / "report.json").read_text().replace('"schema_version": 2', '"schema_version": 7', 1))
+    newer.write_text((runs / "a" / "report.json").read_text().replace('"schema_version": 3', '"schema_version": 7', 1))
     torn = tmp_path / "torn.json"
     torn.write_bytes((runs / "a" / "report.json").read_bytes()[:2000])
-    (tmp_path / "kind.json").write_text('{"schema_version": 2}')
+    (tmp_path / "kind.json").write_text('{"schema_version": 3}')
     before = sorted(tmp_path.rglob("*"))
     for path, what, fix in (
         (tmp_path / "half", "not finished: it has 1 videos", "run the same"),

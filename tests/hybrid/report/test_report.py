@@ -6,13 +6,17 @@ import csv
 import json
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 import hybrid.report
+from hybrid.bundle import load_bundle
 from hybrid.report.aggregate import aggregate, mean
 from hybrid.report.model import DETAILED, Band, Failure, Report, schema
 from hybrid.report.render import to_html, write_report
 from hybrid.report.text import si, summary
+from hybrid.runtime.folder import run_to_folder
+from hybrid.runtime.journal import Journal
 from hybrid.runtime.run import run_videos, settings_of
 
 
@@ -75,6 +79,40 @@ def test_the_page_shows_verdict_cut_constants_and_all_figures(page, report):
 def test_a_hostile_file_name_is_shown_as_text(report):
     video = report.videos[0].model_copy(update={"video": "<script>alert(1)</script>.avi"})
     assert "<script>alert(1)" not in to_html(report.model_copy(update={"videos": (video,)}))
+
+
+@pytest.fixture(scope="module")
+def shapes(bundle, compiled, demo_clips, tmp_path_factory):
+    """The report.json of real runs: bare, checked, with half the spiking part on the host, failing in the middle."""
+    root = tmp_path_factory.mktemp("shapes")
+    broken = root / "broken.avi"
+    broken.write_bytes(demo_clips[0].read_bytes()[:3000])
+    settings = settings_of(bundle, device="cpu", repeats=1)
+    found = {"bare": run_videos(bundle, demo_clips[:1], settings)}
+    half = load_bundle(compiled(root / "b", pins=("stm_motion",)))
+    for name, subject, videos, check in (
+        ("whole", bundle, demo_clips, ["torch"]), ("half", half, demo_clips[:1], []),
+        ("failed", bundle, [demo_clips[0], broken, demo_clips[1]], []),
+    ):  # fmt: skip
+        how = settings_of(subject, check=check, device="cpu", repeats=1)
+        journal = Journal(root / name, how)
+        found[name], _ = run_to_folder(subject, videos, how, root / name, journal=journal)
+        journal.close()
+    return {name: json.loads(write_report(report, root / name)[0].read_text()) for name, report in found.items()}
+
+
+def test_reports_of_every_shape_are_valid_by_the_shipped_schema(shapes):
+    schema = json.loads((Path(hybrid.report.__file__).parent / "report.schema.json").read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    validator = jsonschema.Draft202012Validator(schema)
+    for data in shapes.values():
+        validator.validate(data)
+    assert len(shapes["failed"]["failures"]) == 1
+    assert shapes["whole"]["exact"] is True
+    assert len(shapes["half"]["chip"]["cores"]) < len(shapes["whole"]["chip"]["cores"])
+    assert shapes["whole"]["alternatives"]["rows"][0]["kind"] == "this run"
+    for change in ({"energy_j": None}, {"precision": "fp8"}, {"videos": []}, {"more": 1}):
+        assert not validator.is_valid(shapes["whole"] | change)
 
 
 def test_the_shipped_schema_is_that_of_the_record():

@@ -204,6 +204,20 @@ def test_ctrl_c_ends_the_run_and_the_same_command_goes_on(hybrid, bundle_dir, fo
     assert (out / "videos.jsonl").read_text().count("\n") == 40
 
 
+def test_ctrl_c_while_libraries_are_loaded_is_not_lost(bundle_dir, folder, tmp_path):
+    """Torch and others swallow the exception of a Ctrl-C that comes while they are imported."""
+    arguments = ["run", str(bundle_dir), str(folder), "--out", str(tmp_path / "run")]
+    with subprocess.Popen([sys.executable, "-m", "hybrid", *arguments], stderr=subprocess.PIPE, text=True) as process:
+        maps = Path(f"/proc/{process.pid}/maps")
+        while process.poll() is None and "libtorch" not in maps.read_text():
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    assert not (tmp_path / "run").exists()
+
+
 def test_the_command_reports_what_failed_finishes_the_rest_and_ends_with_1(hybrid, bundle_dir, folder, tmp_path):
     code, out, err = hybrid(
         "run", bundle_dir, folder, folder / "absent.avi", "--out", tmp_path / "r", "--check", "torch"

@@ -6,11 +6,13 @@ import json
 from itertools import pairwise
 from pathlib import Path
 
+import jsonschema
 import pytest
 import torch
 
 import hybrid.report
 from hwsim.timing import depth
+from hybrid.bundle import load_bundle
 from hybrid.report.trace import Trace, schema, write_trace
 from hybrid.runtime import trace as tracing
 from hybrid.runtime.run import run_videos, settings_of
@@ -30,18 +32,73 @@ def spans(trace, pid, tid=None):
     return [e for e in trace.traceEvents if e.ph == "X" and e.pid == pid and tid in (None, e.tid)]
 
 
+def check_format(data):
+    """The object form of Chrome's trace-event format, by its description; not by our own records.
+
+    A viewer draws complete events (`X`) of a thread as a stack: two of them lie one in the other or apart. Metadata
+    (`M`) name processes and threads, and a thread that nothing names is shown by its number.
+    """
+    assert isinstance(data["traceEvents"], list)
+    assert data["displayTimeUnit"] in ("ms", "ns")
+    threads, processes, slices = set(), set(), {}
+    for event in data["traceEvents"]:
+        assert isinstance(event["pid"], int)
+        assert isinstance(event["tid"], int)
+        assert isinstance(event["name"], str)
+        assert isinstance(event["args"], dict)
+        if event["ph"] == "M":
+            key, kind = {"process_name": ("name", str), "thread_name": ("name", str)}.get(
+                event["name"], ("sort_index", int)
+            )
+            assert event["name"] in ("process_name", "thread_name", "process_sort_index", "thread_sort_index")
+            assert list(event["args"]) == [key]
+            assert isinstance(event["args"][key], kind)
+            if event["name"] == "thread_name":
+                threads.add((event["pid"], event["tid"]))
+            elif event["name"] == "process_name":
+                processes.add(event["pid"])
+            continue
+        assert event["ph"] == "X"
+        assert isinstance(event["cat"], str)
+        for key in ("ts", "dur"):
+            assert isinstance(event[key], (int, float))
+            assert 0 <= event[key] < float("inf")
+        slices.setdefault((event["pid"], event["tid"]), []).append(event)
+    assert set(slices) == threads
+    assert {pid for pid, _ in slices} == processes
+    for events in slices.values():
+        open_ends = []
+        for event in sorted(events, key=lambda e: (e["ts"], -e["dur"])):
+            begin, end = event["ts"], event["ts"] + event["dur"]
+            while open_ends and open_ends[-1] <= begin + 1e-6:
+                open_ends.pop()
+            assert not open_ends or end <= open_ends[-1] + 1e-6
+            open_ends.append(end)
+
+
 def test_the_file_is_in_the_trace_event_format(seen, tmp_path):
     data = json.loads(write_trace(seen[2], tmp_path).read_text())
+    check_format(data)
+    jsonschema.validate(data, schema())
     assert Trace.model_validate(data) == seen[2]
-    assert {event["ph"] for event in data["traceEvents"]} == {"X", "M"}
-    named = {(e["pid"], e["tid"]) for e in data["traceEvents"] if e["name"] == "thread_name"}
-    for event in data["traceEvents"]:
-        if event["ph"] == "X":
-            assert event["ts"] >= 0
-            assert event["dur"] > 0
-            assert (event["pid"], event["tid"]) in named
-    named = {e["pid"] for e in data["traceEvents"] if e["name"] == "process_name"}
-    assert named == {e["pid"] for e in data["traceEvents"] if e["ph"] == "X"}
+    longer = [e | {"dur": 1.5 * e["dur"]} if e["name"] == "step 1" else e for e in data["traceEvents"]]
+    with pytest.raises(AssertionError):  # slices that cross are seen
+        check_format(data | {"traceEvents": longer})
+
+
+def test_cores_links_barrier_transfers_and_operators_all_have_lanes(compiled, demo_clips, tmp_path_factory):
+    """On Loihi 1, whose links take time."""
+    bundle = load_bundle(compiled(tmp_path_factory.mktemp("links") / "b", chip="loihi1"))
+    found, settings = [], settings_of(bundle, device="cpu", repeats=1)
+    run_videos(bundle, demo_clips[:1], settings, look=lambda *given: found.append(given[1]))
+    trace = tracing.trace_of(bundle, "clip", found[0], torch.device("cpu"))
+    check_format(json.loads(trace.model_dump_json()))
+    lanes = [e.args["name"] for e in trace.traceEvents if e.name == "thread_name"]
+    assert len([name for name in lanes if name.startswith("core ")]) == len(bundle.mapping.cores)
+    assert any(name.startswith("tile (") for name in lanes)
+    assert {"barrier", "to the chip", "to the host", "operators"} < set(lanes)
+    assert len(spans(trace, tracing.CHIP, tracing.BARRIER)) == bundle.video_model().input.steps
+    assert sum(e.args["packets"] for e in spans(trace, tracing.LINKS)) == found[0].usage.counts.link_load[-1].sum()
 
 
 def test_the_shipped_schema_is_that_of_the_record():
