@@ -174,6 +174,8 @@ def draw(found: list[Point], target: Path) -> None:
             costs = [getattr(point, cost) / getattr(mine[0], cost) for point in mine]
             panel.plot([point.size for point in mine], costs, marker="o", label=name)
         panel.set(xscale="log", yscale="log", xlabel=axis)
+        panel.set_xticks([point.size for point in mine], [f"{point.size:g}" for point in mine])
+        panel.minorticks_off()
         panel.grid(alpha=0.3)
     panels[0].set_ylabel("cost, first point = 1")
     handles, labels = panels[0].get_legend_handles_labels()
