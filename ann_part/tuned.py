@@ -76,14 +76,25 @@ class Tuned(nn.Module):
 
     def _candidates(self, inputs: tuple[Tensor, ...], device: torch.device, precision: Precision) -> dict[str, Form]:
         forms: dict[str, Form] = {AS_GIVEN: partial(self._as_given, precision)}
-        rewritten = rewrite(self.program, inputs, device, precision)
-        forms["rewritten"] = rewritten
-        if device.type == "cuda":
-            forms["rewritten, as a CUDA graph"] = capture(rewritten, inputs)
+        try:
+            rewritten = rewrite(self.program, inputs, device, precision)
+            forms["rewritten"] = rewritten
+            if device.type == "cuda":
+                forms["rewritten, as a CUDA graph"] = capture(rewritten, inputs)
+        except Exception as error:  # whatever a user's program holds that a rule does not foresee
+            self._warn(f"the ANN part could not be rewritten: {type(error).__name__}: {error}")
         if self._compiled:
-            forms["compiled"] = compile_module(rewritten)
+            forms["compiled"] = _in(precision, device, compile_module(self.program))
         return forms
 
     def _as_given(self, precision: Precision, *inputs: Tensor) -> Tensor:
         with precise(precision, inputs[0].device):
             return torch.as_tensor(self.program(*inputs))
+
+
+def _in(precision: Precision, device: torch.device, form: Form) -> Form:
+    def call(*inputs: Tensor) -> Tensor:
+        with precise(precision, device):
+            return form(*inputs)
+
+    return call
