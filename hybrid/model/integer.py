@@ -6,7 +6,7 @@ over all steps, and its neurons one scan.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from torch import Tensor
 from hwsim.engine.synapse import SynapseOp, exact_arithmetic, total
 from hwsim.mapping.geometry import shape3
 from hybrid.model.scan import integer_scan
-from snn_export.network import IntArray, Recording, SpikingNetwork, check_inputs
+from snn_export.network import IntArray, Layer, Recording, SpikingNetwork, check_inputs
 
 
 class LayerByLayer:
@@ -29,6 +29,11 @@ class LayerByLayer:
         network.require_fixed("running layer by layer")
         self._network, self._device = network, device
         shapes = network.shapes
+        self._units = {
+            x.name: torch.as_tensor(network.real_potentials(x.name, np.ones((1, *x.shape), np.int32)))
+            .to(torch.float32).to(device)
+            for x in network.layers if x.neuron.readout
+        }  # fmt: skip
         self._ops = {x.name: [SynapseOp(c, shapes[c.source], device) for c in x.connections] for x in network.layers}
 
     def run(self, inputs: Mapping[str, IntArray]) -> Recording:
@@ -37,17 +42,29 @@ class LayerByLayer:
         Raises:
             NetworkError: where an input does not fit its port.
         """
-        gops, steps = check_inputs(self._network, inputs)
         spikes, potentials, saturations = {}, {}, {}
+        for layer, fired, v, clipped in self._layers(inputs):
+            spikes[layer.name], potentials[layer.name] = _back(fired.to(torch.uint8), layer), _back(v, layer)
+            saturations[layer.name] = clipped
+        return Recording(spikes, potentials, saturations)
+
+    def readouts(self, inputs: Mapping[str, IntArray]) -> dict[str, Tensor]:
+        """The read-out layers' potentials after the last step in real units, float32 [G, *shape] on the device."""
+        return {
+            layer.name: _turned(v[:, -1:], layer)[:, 0].float() * self._units[layer.name]
+            for layer, _, v, _ in self._layers(inputs)
+            if layer.neuron.readout
+        }
+
+    def _layers(self, inputs: Mapping[str, IntArray]) -> Iterator[tuple[Layer, Tensor, Tensor, int]]:
+        gops, steps = check_inputs(self._network, inputs)
         with exact_arithmetic():
             values = {port.name: self._load(inputs[port.name]) for port in self._network.inputs}
             for layer in self._network.layers:
                 sums = total(self._ops[layer.name], values).unflatten(0, (gops, steps)).contiguous()
-                fired, v, saturations[layer.name] = integer_scan(sums, layer)
+                fired, v, clipped = integer_scan(sums, layer)
                 values[layer.name] = fired.flatten(0, 1)
-                spikes[layer.name] = _back(fired.to(torch.uint8), layer.shape)
-                potentials[layer.name] = _back(v, layer.shape)
-        return Recording(spikes, potentials, saturations)
+                yield layer, fired, v, clipped
 
     def _load(self, array: IntArray) -> Tensor:
         """Integers [G, T, *shape] as float32 [G * T, H, W, C]."""
@@ -55,6 +72,10 @@ class LayerByLayer:
         return torch.from_numpy(np.ascontiguousarray(shaped, np.float32)).to(self._device)
 
 
-def _back(values: Tensor, shape: tuple[int, ...]) -> IntArray:
+def _turned(values: Tensor, layer: Layer) -> Tensor:
     """[G, T, H, W, C] to [G, T, *shape]."""
-    return np.asarray(values.permute(0, 1, 4, 2, 3).reshape(*values.shape[:2], *shape).cpu())
+    return values.permute(0, 1, 4, 2, 3).reshape(*values.shape[:2], *layer.shape)
+
+
+def _back(values: Tensor, layer: Layer) -> IntArray:
+    return np.asarray(_turned(values, layer).cpu())

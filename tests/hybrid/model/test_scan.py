@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -23,9 +24,13 @@ RESETS = ["soft", "zero", "none"]
 @settings(max_examples=100, deadline=None)
 def test_layer_by_layer_equals_the_reference_bit_for_bit(cases, data):
     network, inputs = data.draw(cases())
-    expected, got = reference.run(network, inputs), LayerByLayer(network, torch.device("cpu")).run(inputs)
+    runner = LayerByLayer(network, torch.device("cpu"))
+    expected, got = reference.run(network, inputs), runner.run(inputs)
     assert first_difference(network, expected, got) is None
     assert expected.saturations == got.saturations
+    for name, values in runner.readouts(inputs).items():
+        last = network.real_potentials(name, expected.potentials[name][:, -1])
+        assert np.array_equal(values.numpy(), last.astype(np.float32)), name
 
 
 @pytest.mark.parametrize("reset", RESETS)
