@@ -18,7 +18,7 @@ Key = tuple[torch.device, Precision, tuple[torch.Size, ...]]
 AS_GIVEN = "as given"
 FP32_TOLERANCE = 1e-4
 """Of the largest logit: rounding in another order of sums."""
-WORTH_S = 0.02
+WORTH_S = 0.05
 """On a CPU, a program that takes less than this stays as it is: its sums then come in the same order in every run."""
 LOWER_TOLERANCE = 4.0
 """How many times the error of the program itself, in the same precision, another form may have."""
@@ -30,7 +30,7 @@ class Tuned(nn.Module):
     At the first call on a device, in a precision and of a shape, its forms race each other; the winner stays.
 
     Args:
-        program: as `ann_part.program.build` makes it.
+        program: as `ann_part.program.build` makes it; any other module runs as it is.
         compiled: let torch's compiler take part, which takes minutes for a large program.
         warn: told of forms that had to be left out.
 
@@ -39,7 +39,7 @@ class Tuned(nn.Module):
     """
 
     def __init__(
-        self, program: fx.GraphModule, *, compiled: bool = False, warn: Callable[[str], None] = lambda line: None
+        self, program: nn.Module, *, compiled: bool = False, warn: Callable[[str], None] = lambda line: None
     ) -> None:
         super().__init__()
         self.program = program
@@ -77,6 +77,8 @@ class Tuned(nn.Module):
     def _candidates(self, inputs: tuple[Tensor, ...], device: torch.device, precision: Precision) -> dict[str, Form]:
         forms: dict[str, Form] = {AS_GIVEN: partial(self._as_given, precision)}
         try:
+            if not isinstance(self.program, fx.GraphModule):
+                raise TypeError("it is no graph of operators")
             rewritten = rewrite(self.program, inputs, device, precision)
             forms["rewritten"] = rewritten
             if device.type == "cuda":

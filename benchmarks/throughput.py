@@ -75,7 +75,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="base alone, batches of 1 and 8, peers at 1")
     parser.add_argument("--config", nargs="+", help="configs of ours; base and large, or base alone with --quick")
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto")
-    parser.add_argument("--precision", default="bf16", help="of the deployed ANN part, beside fp32, and of the peers")
+    parser.add_argument("--precision", default="bf16", help="of the deployed ANN part and of the peers, beside fp32")
     parser.add_argument("--repeats", type=int, default=3, help="timed runs; the median counts")
     parser.add_argument("--limit", type=float, help="seconds that one call may take before batches stop rising")
     parser.add_argument("--compiled", action="store_true", help="let torch's compiler take part: minutes more")
@@ -110,7 +110,7 @@ def _measure(options: argparse.Namespace) -> dict[str, Any]:
     trained = Ours("trained", device)
     extras["agreement"] |= {f"tiny (trained), {p}": trained.agreement(p) for p in precisions}
     if not options.no_peers:
-        for row in peers(device, precision, (1,) if options.quick else BATCHES):
+        for row in peers(device, precisions, (1,) if options.quick else BATCHES):
             _say(row.name)
             speeds += clock.speeds(row)
     return {"speeds": speeds, "extras": extras, "where": _where(device), "meter": str(getattr(meter, "name", meter))}

@@ -45,12 +45,13 @@ PEERS: tuple[tuple[str, Callable[[], nn.Module], tuple[tuple[int, ...], ...], in
 """Name, builder, shapes of a view's inputs, views of a video."""
 
 
-def peers(device: torch.device, precision: Precision, batches: tuple[int, ...]) -> Iterator[Row]:
+def peers(device: torch.device, precisions: tuple[Precision, ...], batches: tuple[int, ...]) -> Iterator[Row]:
     """Rows of every peer, built when they are asked for; with random weights, which the arithmetic does not feel."""
     for name, build, shapes, views in PEERS:
         model = build().eval().to(device)
         gmac = macs_of(model, [torch.rand(1, *shape, device=device) for shape in shapes]) * views
-        yield Row(f"{name}, {precision}", views, gmac, partial(_work, model, shapes, device, precision), batches)
+        for precision in precisions:
+            yield Row(f"{name}, {precision}", views, gmac, partial(_work, model, shapes, device, precision), batches)
 
 
 def _work(

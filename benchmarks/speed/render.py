@@ -13,8 +13,9 @@ from ann_part.roofline import Peaks, Work
 from benchmarks.speed.row import Speed
 
 COLUMNS = (
-    "system", "views a video", "views at once", "GMAC a video", "s a video", "spread", "videos/s", "against eager",
-    "CPU s a video", "against eager, by CPU s", "J/V measured (above idle)", "J/V at 4.6 pJ a MAC",
+    "system", "views a video", "views at once", "GMAC a video, dense", "s a video", "spread", "videos/s",
+    "against eager", "CPU s a video", "against eager, by CPU s", "J/V measured (above idle)",
+    "J/V at 4.6 pJ a MAC, dense",
 )  # fmt: skip
 
 

@@ -144,6 +144,7 @@ class Clock:
 
 def macs_of(model: nn.Module, inputs: list[torch.Tensor]) -> float:
     """Billions of multiply-accumulates of one call by torch's counter."""
-    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+    # the counter sees nothing in inference mode
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
         model(*inputs)
     return float(counter.get_total_flops()) / 2e9

@@ -22,7 +22,7 @@ def scan(current: Tensor, keep: Tensor, threshold: Tensor, reset: str) -> tuple[
         threshold: of a spike, strictly above it.
         reset: on a spike: `soft` takes the threshold away, `zero` all, `none` nothing.
     """
-    if current.is_cuda:
+    if current.device.type == "cuda":
         from hybrid.model.scan_triton import scan as launch
 
         return launch(current, keep, threshold, reset)
@@ -30,15 +30,16 @@ def scan(current: Tensor, keep: Tensor, threshold: Tensor, reset: str) -> tuple[
     v, share = torch.zeros_like(current[:, 0]), 1 - keep
     for t in range(current.shape[1]):
         # norse's form of the leaky integrator, so that equal inputs give its bits
-        v = torch.add(v, (current[:, t] - v).mul_(share), out=potentials[:, t])
-        fired = torch.gt(v, threshold, out=spikes[:, t])
+        v = v + share * (current[:, t] - v)
+        fired = (v > threshold).to(v.dtype)
+        potentials[:, t], spikes[:, t] = v, fired
         v = after_reset(v, fired, threshold, reset)
     return potentials, spikes
 
 
 def spikes_of(current: Tensor, keep: Tensor, threshold: Tensor, reset: str) -> Tensor:
     """The spikes of `scan` alone; the currents are overwritten by them. Neurons go in parts that fit a cache."""
-    if current.is_cuda:
+    if current.device.type == "cuda":
         return scan(current, keep, threshold, reset)[1]
     share = 1 - keep
     for one in current:
@@ -74,7 +75,7 @@ def gradients(
     width: float, reset: str,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     """Gradients of the currents, the leak and the threshold, back through time, for those of the spikes."""
-    if current.is_cuda:
+    if current.device.type == "cuda":
         from hybrid.model.scan_triton import gradients as launch
 
         return launch(grad, current, keep, threshold, potentials, spikes, width, reset)
@@ -107,7 +108,7 @@ def integer_scan(sums: Tensor, layer: Layer) -> tuple[Tensor, Tensor, int]:
     Returns:
         Spikes float32 and potentials int32 [G, T, ..., C], and how many potentials were clipped.
     """
-    if sums.is_cuda:
+    if sums.device.type == "cuda":
         from hybrid.model.scan_triton import integer_scan as launch
 
         return launch(sums, layer)

@@ -11,7 +11,7 @@ from ann_part.energy import Energy
 from benchmarks import throughput
 from benchmarks.speed.peers import PEERS
 from benchmarks.speed.render import best, eager_of, picture, table
-from benchmarks.speed.row import Clock, Row, Speed
+from benchmarks.speed.row import Clock, Row, Speed, macs_of
 
 
 def clock(lines, limit=60.0):
@@ -64,6 +64,10 @@ def test_ours_are_compared_with_their_own_eager_form_at_the_same_batch():
     assert "2 (1.5)" in lines[2]
     assert [s.batch for s in best(rows)] == [8, 8, 8, 1]
     assert picture(rows, "here").startswith(b"\x89PNG")
+
+
+def test_operations_of_a_peer_are_counted():
+    assert macs_of(torch.nn.Linear(4, 6), [torch.rand(5, 4)]) == 4 * 6 * 5 / 1e9
 
 
 def test_every_peer_of_the_issue_is_there():
