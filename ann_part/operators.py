@@ -32,7 +32,7 @@ def measure_operators(
     module: fx.GraphModule, inputs: tuple[Tensor, ...], device: torch.device, repeats: int
 ) -> tuple[OperatorTime, ...]:
     """Run `module` once to warm up, then `repeats` times, and time each call in execution order."""
-    timed = _Timed(module.to(device), device)
+    timed = Timed(module.to(device), device)
     placed = tuple(tensor.to(device) for tensor in inputs)
     for _ in range(1 + repeats):
         timed.run(*placed)
@@ -43,13 +43,16 @@ def measure_operators(
     )
 
 
-class _Timed(fx.Interpreter):
+class Timed(fx.Interpreter):
+    """Runs a module node by node and keeps the seconds of each run of every node, the device being waited for."""
+
     def __init__(self, module: fx.GraphModule, device: torch.device) -> None:
         super().__init__(module, garbage_collect_values=True)
         self._device = device
         self.seconds: dict[fx.Node, list[float]] = {node: [] for node in module.graph.nodes}
 
     def run_node(self, n: fx.Node) -> Any:
+        """As the interpreter, timed."""
         begin = time.perf_counter()
         result = super().run_node(n)
         if self._device.type == "cuda":

@@ -13,7 +13,7 @@ from ann_part.errors import DeviceError
 
 Precision = Literal["fp32", "bf16", "fp16"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
-_TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+TYPES: dict[Precision, torch.dtype] = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def check_precision(name: str, device: torch.device) -> Precision:
@@ -36,7 +36,16 @@ def precise(precision: Precision, device: torch.device) -> AbstractContextManage
     """Matrix products and convolutions in this precision; what needs range (norms, softmax, sums) stays in fp32."""
     if precision == "fp32":
         return nullcontext()
-    return torch.autocast(device.type, _TYPES[precision])
+    return torch.autocast(device.type, TYPES[precision])
+
+
+def autocast_precision(device: torch.device) -> Precision:
+    """The precision of the autocast around the caller."""
+    on_gpu = device.type == "cuda"
+    if not (torch.is_autocast_enabled() if on_gpu else torch.is_autocast_cpu_enabled()):
+        return "fp32"
+    used = torch.get_autocast_gpu_dtype() if on_gpu else torch.get_autocast_cpu_dtype()
+    return next(name for name, dtype in TYPES.items() if dtype == used)
 
 
 def run(

@@ -1,204 +1,164 @@
-"""Videos per second of the model as it is deployed, of its eager form, and of published video models, in one run.
+"""Videos per second and joules per video of the model as it is deployed, of its eager form, and of published models.
 
-    python benchmarks/throughput.py [--config base] [--device auto] [--precision bf16] [--json throughput.json]
+    python benchmarks/throughput.py --quick                    minutes on two cores
+    python benchmarks/throughput.py --device cuda --out DIR    everything, on a GPU
 
-Ours reads the 8 views of a real clip. "As deployed" is the exact integer STM by `hwsim.engine` and the ANN part in
-the given precision; "eager" is the float model in fp32 as it was trained. Peers are built at their published size
-with random weights and fed noise: the arithmetic does not depend on the values. A video is as many views as each
-paper takes; what is timed is one batch of views, and the rest is computed. Decoding is left out for all of them.
-Energy is the accounting of `horowitz45` (4.6 pJ per MAC of fp32), counted by torch's own counter.
+One call measures everything on one machine and writes `throughput.json`, `throughput.md` and `throughput.png`:
+speeds at 1 to 256 views at once, energy by NVML or RAPL where there is one, peaks and roofline of the ANN part, the
+agreement of lower precisions on real clips, and how well reading ahead hides reading. "As deployed" is the exact
+integer STM and the tuned ANN part; "eager" is the float model in fp32 as it was trained. Decoding is left out of the
+speeds, for all. A video is as many views as each paper takes; one batch is timed, and the rest is computed.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import statistics
-import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+import os
+import platform
+import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 import torch
-import torchvision
-from rich.console import Console
-from rich.table import Table
-from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
+from ann_part.energy import idle_watts, open_meter
+from ann_part.errors import DeviceError
 from ann_part.measure import resolve_device
-from ann_part.precision import Precision, check_precision, precise
-from hwsim.engine import Engine
-from hybrid.graph import trace
-from hybrid.model import HybridModel, load_config
-from hybrid.model.inputs import chip_values, input_ports, to_tensors
-from hybrid.partition.extract import chip_layers, host_module
-from hybrid.runtime.boundary import host_values
+from ann_part.precision import Precision, check_precision
+from ann_part.rewrite import rewrite
+from ann_part.roofline import count_work, measure_kinds, measure_peaks
+from benchmarks.speed import render
+from benchmarks.speed.ours import Ours
+from benchmarks.speed.peers import peers
+from benchmarks.speed.row import Clock, Speed
 from hybrid.runtime.clip import load_clip
+from hybrid.runtime.feed import Feed
 from hybrid.shipped import CLIPS
-from hybrid.training.initialise import scale_to_firing_rate
-from snn_export.quantize import quantize
 
-MAC_J = 4.6e-12
-Work = Callable[[], Any]
+BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One system.
+def overlap(ours: Ours, precision: Precision, clips: int) -> dict[str, float]:
+    """Share of the time that the device waits for clips, without and with readers ahead."""
+    found = {}
+    for readers in (0, 2):
 
-    Attributes:
-        name: of the system.
-        views: views per video.
-        batch: views that are timed at once.
-        gmac: multiply-accumulates per video by torch's counter, of dense fp32 execution.
-        work: computes one batch.
-    """
+        def load(path: Path) -> tuple[torch.Tensor, ...]:
+            return ours.crossing(load_clip(path, ours.settings))
 
-    name: str
-    views: int
-    batch: int
-    gmac: float
-    work: Work
-
-
-class CoViAR(nn.Module):
-    """Three ResNets, one per stream, whose scores are added (Wu et al., CVPR 2018)."""
-
-    def __init__(self, classes: int = 101) -> None:
-        super().__init__()
-        self.iframe = torchvision.models.resnet152(num_classes=classes)
-        self.motion = torchvision.models.resnet18(num_classes=classes)
-        self.motion.conv1 = nn.Conv2d(2, 64, 7, 2, 3, bias=False)
-        self.residual = torchvision.models.resnet18(num_classes=classes)
-
-    def forward(self, iframe: Tensor, motion: Tensor, residual: Tensor) -> Tensor:
-        """Scores [B, classes]."""
-        scores: Tensor = self.iframe(iframe) + self.motion(motion) + self.residual(residual)
-        return scores
-
-
-def peers(device: torch.device, precision: Precision) -> list[Row]:
-    """Published models by torchvision, at the clip lengths and numbers of views of their papers."""
-    video = torchvision.models.video
-    found = [_row("CoViAR: ResNet-152 + 2 x ResNet-18", CoViAR(), 25,
-                  [torch.rand(4, c, 224, 224) for c in (3, 2, 3)], device, precision)]  # fmt: skip
-    for name, build, frames, side, views in (
-        ("R(2+1)D-18", video.r2plus1d_18, 16, 112, 10),
-        ("S3D", video.s3d, 64, 224, 30),
-        ("MViTv2-S", video.mvit_v2_s, 16, 224, 5),
-        ("VideoSwin-B", video.swin3d_b, 32, 224, 12),
-    ):
-        found.append(_row(name, build(), views, [torch.rand(1, 3, frames, side, side)], device, precision))
+        feed = Feed([CLIPS[i % len(CLIPS)] for i in range(clips)], load, ours.device, readers)
+        for values in feed:
+            ours.finish(values, precision)
+            if ours.device.type == "cuda":
+                torch.cuda.synchronize()
+        found[f"{readers} readers"] = feed.waiting
+        found[f"{readers} readers, videos/s"] = feed.count / feed.seconds
     return found
 
 
-def _row(
-    name: str, model: nn.Module, views: int, inputs: list[Tensor], device: torch.device, precision: Precision
-) -> Row:
-    model = model.eval().to(device)
-    placed = [x.to(device) for x in inputs]
-
-    def work() -> Tensor:
-        with precise(precision, device):
-            return torch.as_tensor(model(*placed))
-
-    return Row(f"{name}, {precision}", views, len(placed[0]), macs_of(model, placed) * views / len(placed[0]), work)
+def rooflines(ours: Ours, precision: Precision, batch: int) -> dict[str, Any]:
+    """Work, peaks, and times of the given and of the rewritten program at one batch."""
+    values = tuple(x.to(ours.device) for x in ours.crossing(ours.repeated(batch)))
+    work, peaks = count_work(ours.program, values), measure_peaks(ours.device, precision)
+    rewritten = rewrite(ours.program, values, ours.device, precision)
+    times = {"given, fp32": measure_kinds(ours.program, values),
+             f"rewritten, {precision}": measure_kinds(rewritten, values)}  # fmt: skip
+    return {"peaks": peaks, "work": work, "times": times, "batch": batch, "precision": precision}
 
 
-def macs_of(model: nn.Module, inputs: list[Tensor]) -> float:
-    """Billions of multiply-accumulates of one call."""
-    with FlopCounterMode(display=False) as counter:
-        model(*inputs)
-    return float(counter.get_total_flops()) / 2e9
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--quick", action="store_true", help="base alone, batches of 1 and 8, peers at 1")
+    parser.add_argument("--config", nargs="+", help="configs of ours; base and large, or base alone with --quick")
+    parser.add_argument("--device", default="auto", help="cpu, cuda or auto")
+    parser.add_argument("--precision", default="bf16", help="of the deployed ANN part and of the peers, beside fp32")
+    parser.add_argument("--repeats", type=int, default=3, help="timed runs; the median counts")
+    parser.add_argument("--limit", type=float, help="seconds that one call may take before batches stop rising")
+    parser.add_argument("--compiled", action="store_true", help="let torch's compiler take part: minutes more")
+    parser.add_argument("--no-peers", action="store_true", help="ours only")
+    parser.add_argument("--out", type=Path, help="folder for JSON, table and picture")
+    return parser.parse_args()
 
 
-def ours(config: str, device: torch.device, precision: Precision) -> list[Row]:
-    """The model as it is deployed and as it was trained, on the views of a real clip."""
-    torch.manual_seed(0)
-    model = HybridModel(load_config(config)).eval()
-    settings = model.config.input
-    views = load_clip(CLIPS[0], settings)
-    inputs = to_tensors(views, settings)
-    scale_to_firing_rate(model, *inputs)
-    graph = trace(model, tuple(x[:2] for x in inputs))
-    on_chip = [op.name for op in graph.ops.values() if op.spiking]
-    network = quantize(input_ports(settings), chip_layers(graph, on_chip))
-    engine = Engine(network, device=device.type)
-    module, names = host_module(graph, on_chip)
-    module.to(device)
-    gmac = sum(op.macs for op in graph.ops.values()) * settings.views / 1e9
-    chip_inputs = chip_values(network, views)
-
-    def deployed(precision: Precision) -> Work:
-        def work() -> Tensor:
-            recording = engine.run(chip_inputs, "readout").recording
-            values = host_values(network, recording, views, settings, names)
-            with precise(precision, device):
-                return torch.as_tensor(module(*(x.to(device) for x in values)))
-
-        return work
-
-    model.to(device)
-    placed = [x.to(device) for x in inputs]
-    count, name = settings.views, f"ours, {config}"
-    rows = [Row(f"{name}: exact STM, ANN in {precision}", count, len(placed[0]), gmac, deployed(precision))]
-    if precision != "fp32":
-        rows.append(Row(f"{name}: exact STM, ANN in fp32", count, len(placed[0]), gmac, deployed("fp32")))
-    return [*rows, Row(f"{name}: eager float model", count, len(placed[0]), gmac, lambda: model(*placed))]
+def _measure(options: argparse.Namespace) -> dict[str, Any]:
+    device = resolve_device(options.device)
+    precision = check_precision(options.precision, device)
+    batches = (1, 8) if options.quick else BATCHES
+    meter = open_meter(device)
+    idle = None if isinstance(meter, str) else idle_watts(meter)
+    clock = Clock(device, options.repeats, options.limit or (20 if options.quick else 60), meter, idle, _say)
+    precisions: tuple[Precision, ...] = ("fp32",) if precision == "fp32" else (precision, "fp32")
+    speeds: list[Speed] = []
+    extras: dict[str, Any] = {}
+    for config in options.config or (["base"] if options.quick else ["base", "large"]):
+        ours = Ours(config, device, compiled=options.compiled)
+        for row in ours.rows(precisions, batches):
+            _say(row.name)
+            speeds += clock.speeds(row)
+        if not extras:
+            extras = {"roofline": rooflines(ours, precision, 8 if device.type == "cpu" else 64),
+                      "overlap": overlap(ours, precision, 4 if options.quick else 16)}  # fmt: skip
+            extras["agreement"] = {f"{config} (random weights), {p}": ours.agreement(p) for p in precisions}
+        extras.setdefault("races", {})[config] = [
+            {"precision": key[1], "batch": key[2][0][0], "forms": [asdict(r) for r in results]}
+            for key, results in ours.tuned.results.items()
+        ]
+    trained = Ours("trained", device)
+    extras["agreement"] |= {f"tiny (trained), {p}": trained.agreement(p) for p in precisions}
+    if not options.no_peers:
+        for row in peers(device, precisions, (1,) if options.quick else BATCHES):
+            _say(row.name)
+            speeds += clock.speeds(row)
+    return {"speeds": speeds, "extras": extras, "where": _where(device), "meter": str(getattr(meter, "name", meter))}
 
 
-@torch.inference_mode()
-def measure(rows: list[Row], device: torch.device, repeats: int) -> list[dict[str, Any]]:
-    """Median seconds of each row; all take turns, so that they see the same machine; the first turn warms up."""
-    times: list[list[float]] = [[] for _ in rows]
-    for turn in range(repeats + 1):
-        for row, found in zip(rows, times, strict=True):
-            begin = time.perf_counter()
-            row.work()
-            if device.type == "cuda":
-                torch.cuda.synchronize()
-            if turn:
-                found.append(time.perf_counter() - begin)
-    results = []
-    for row, found in zip(rows, times, strict=True):
-        seconds = statistics.median(found) / row.batch * row.views
-        about = {k: v for k, v in asdict(row).items() if k != "work"}
-        results.append({**about, "seconds_per_video": seconds, "videos_per_second": 1 / seconds,
-                        "spread": (max(found) - min(found)) / statistics.median(found),
-                        "accounted_j": row.gmac * 1e9 * MAC_J})  # fmt: skip
-    return results
+def _where(device: torch.device) -> str:
+    if device.type == "cuda":
+        return f"{torch.cuda.get_device_name()}, torch {torch.__version__}"
+    load = os.getloadavg()[0]
+    return f"CPU {platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}, load {load:.1f}"
+
+
+def _page(found: dict[str, Any]) -> str:
+    extras, roof = found["extras"], found["extras"]["roofline"]
+    lines = [f"{found['where']}. Energy: {found['meter']}.", "", render.table(found["speeds"])]
+    lines += [f"Roofline of the ANN part at {roof['batch']} views, {roof['precision']}: matrix peak "
+              f"{roof['peaks'].operations_per_s / 1e9:.0f} Gop/s, copy {roof['peaks'].bytes_per_s / 1e9:.1f} GB/s.", "",
+              render.roofline(roof["peaks"], roof["work"], roof["times"])]  # fmt: skip
+    lines += ["| agreement with the program in fp32 | views | same answer | largest error, of the largest logit |",
+              "|---|---|---|---|"]  # fmt: skip
+    lines += [f"| {name} | {a['views']} | {a['same answer']} | {a['largest error']:.1e} |"
+              for name, a in extras["agreement"].items()]  # fmt: skip
+    lines += ["", "Reading ahead: " + ", ".join(
+        f"{name}: {v:.2f}" if "videos" in name else f"{name}: the device waits {100 * v:.0f} % of the time"
+        for name, v in extras["overlap"].items()) + "."]  # fmt: skip
+    return "\n".join(lines) + "\n"
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def main() -> None:
-    """Run all rows, print the table, write the JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--config", nargs="+", default=["base"], help="configs of ours")
-    parser.add_argument("--device", default="auto", help="cpu, cuda or auto")
-    parser.add_argument("--precision", default="bf16", help="of the deployed ANN part and of the peers")
-    parser.add_argument("--repeats", type=int, default=3, help="timed turns; the median counts")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="torch threads on a CPU")
-    parser.add_argument("--no-peers", action="store_true", help="ours only")
-    parser.add_argument("--json", type=Path, help="file to write the results to")
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    device = resolve_device(options.device)
-    precision = check_precision(options.precision, device)
-    with torch.inference_mode():
-        rows = [row for config in options.config for row in ours(config, device, precision)]
-        rows += [] if options.no_peers else peers(device, precision)
-    results = measure(rows, device, options.repeats)
-    base = next(r for r in results if "eager" in r["name"])
-    where = torch.cuda.get_device_name() if device.type == "cuda" else f"CPU, {options.threads} threads"
-    table = Table("system", "views", "GMAC/video", "s/video", "videos/s", "against eager", "J/video", title=where)
-    for r in results:
-        ratio = r["videos_per_second"] / base["videos_per_second"]
-        table.add_row(r["name"], str(r["views"]), f"{r['gmac']:.1f}", f"{r['seconds_per_video']:.2f}",
-                      f"{r['videos_per_second']:.3f}", f"{ratio:.2f}x", f"{r['accounted_j']:.3f}")  # fmt: skip
-    Console(width=130).print(table)
-    if options.json:
-        options.json.write_text(json.dumps({"device": where, "rows": results}, indent=1) + "\n")
+    """Measure, print the table, write the files."""
+    options = _options()
+    try:
+        found = _measure(options)
+    except DeviceError as error:
+        _say(f"error: {error}")
+        raise SystemExit(error.exit_code) from error
+    page = _page(found)
+    print(page)
+    if options.out:
+        options.out.mkdir(parents=True, exist_ok=True)
+        data = {**found, "speeds": [render.as_json(s) for s in found["speeds"]]}
+        (options.out / "throughput.json").write_text(json.dumps(data, indent=1, default=asdict) + "\n")
+        (options.out / "throughput.md").write_text(page)
+        (options.out / "throughput.png").write_bytes(render.picture(found["speeds"], found["where"]))
 
 
 if __name__ == "__main__":

@@ -10,37 +10,22 @@ from norse.torch.functional.leaky_integrator_box import LIBoxParameters, LIBoxSt
 from torch import Tensor, nn
 
 from hybrid.model.config import StmConfig
+from hybrid.model.scan import gradients, scan, spikes_of
 from snn_export.network import ACCUMULATOR_LIMIT
 from snn_export.quantize import WEIGHT_LIMIT
-
-
-def atan_surrogate(x: Tensor, width: float) -> Tensor:
-    """Surrogate for the derivative of the Heaviside step: that of the arctangent.
-
-    ``(width / 2) / (1 + (pi / 2 * width * x)^2)``, the ATan surrogate of Fang et al., ICCV 2021.
-    """
-    slope: Tensor = (width / 2) / (1 + (math.pi / 2 * width * x).square())
-    return slope
 
 
 class LIFScan(torch.autograd.Function):
     """All time steps of a layer of LIF neurons as one operation with a backward pass of its own.
 
-    The steps are norse's leaky integrator, a strict threshold and a reset. Autograd over the same loop gives the
-    same gradients, but keeps and walks some twenty tensors a step; this keeps the potentials only.
+    Autograd over the same loop gives the same gradients, but keeps and walks some twenty tensors a step; this keeps
+    the potentials only.
     """
 
     @staticmethod
     def forward(ctx: Any, current: Tensor, keep: Tensor, threshold: Tensor, width: float, reset: str) -> Tensor:
         """Spikes [B, T, ...] for input currents [B, T, ...]."""
-        membrane = LIBoxParameters(tau_mem_inv=1 - keep, v_leak=torch.zeros((), device=current.device))
-        state = LIBoxState(torch.zeros_like(current[:, 0]))
-        potentials, spikes = torch.empty_like(current), torch.empty_like(current)
-        for t in range(current.shape[1]):
-            v, state = li_box_feed_forward_step(current[:, t], state, membrane, dt=1.0)
-            fired = (v > threshold).to(v.dtype)
-            potentials[:, t], spikes[:, t] = v, fired
-            state = LIBoxState(_reset(v, fired, threshold, reset))
+        potentials, spikes = scan(current, keep, threshold, reset)
         ctx.save_for_backward(current, keep, threshold, potentials, spikes)
         ctx.width, ctx.reset = width, reset
         return spikes
@@ -48,35 +33,18 @@ class LIFScan(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
         """Gradients of the currents, the leak and the threshold, back through time."""
-        current, keep, threshold, v, spikes = ctx.saved_tensors
-        slope = atan_surrogate(v - threshold, ctx.width)
-        grad_v, grad_spike = torch.empty_like(v), torch.empty_like(v)
-        after = torch.zeros_like(v[:, 0])  # gradient of the potential after the reset
-        for t in reversed(range(v.shape[1])):
-            fall = {"soft": threshold, "zero": v[:, t], "none": 0.0}[ctx.reset]
-            grad_spike[:, t] = grads[0][:, t] - fall * after
-            direct = after * (1 - spikes[:, t]) if ctx.reset == "zero" else after
-            grad_v[:, t] = direct + grad_spike[:, t] * slope[:, t]
-            after = keep * grad_v[:, t]
-        before = torch.zeros_like(v)
-        before[:, 1:] = _reset(v[:, :-1], spikes[:, :-1], threshold, ctx.reset)
-        grad_keep = (grad_v * (before - current)).sum()
-        grad_threshold = -(grad_spike * slope).sum()
-        if ctx.reset == "soft":  # what a spike takes away is the threshold itself
-            grad_threshold = grad_threshold - (grad_v[:, 1:] * keep * spikes[:, :-1]).sum()
-        return grad_v * (1 - keep), grad_keep, grad_threshold, None, None
+        current, keep, threshold, potentials, spikes = ctx.saved_tensors
+        found = gradients(grads[0], current, keep, threshold, potentials, spikes, ctx.width, ctx.reset)
+        return *found, None, None
 
 
 def lif_scan(current: Tensor, keep: Tensor, threshold: Tensor, width: float, reset: str) -> Tensor:
-    """Spikes [B, T, ...] of LIF neurons for input currents [B, T, ...], from zero state."""
+    """Spikes [B, T, ...] of LIF neurons for input currents [B, T, ...], from zero state; may overwrite them."""
+    # an exported program holds operators that change nothing, and any batch
+    if not torch.is_grad_enabled() and not torch.compiler.is_dynamo_compiling():
+        return spikes_of(current, keep, threshold, reset)
     spikes: Tensor = LIFScan.apply(current, keep, threshold, width, reset)  # type: ignore[no-untyped-call]
     return spikes
-
-
-def _reset(v: Tensor, fired: Tensor, threshold: Tensor, reset: str) -> Tensor:
-    if reset == "soft":
-        return v - fired * threshold
-    return v * (1 - fired) if reset == "zero" else v
 
 
 class ConvLIF(nn.Module):

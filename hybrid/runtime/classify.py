@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ann_part.measure import Measurement, forward, measure
 from ann_part.precision import Precision
+from ann_part.tuned import Tuned
 from hwsim.engine import Counts, Engine
 from hwsim.engine.counts import join
 from hwsim.quantity import Range
@@ -100,6 +101,7 @@ class Classifier:
         self._others = [other for other in dict.fromkeys(check) if other != backend]
         self._device, self._repeats, self._precision, self._warn = device, repeats, precision, warn
         self._timed: dict[Precision, Measurement] = {}
+        self._ann = Tuned(bundle.ann, warn=warn)
         ports = {port.name for port in network.inputs}
         self._crossing = tuple(name for name in names if name in network.shapes and name not in ports)
         self._engine = Engine(network, bundle.mapping, device.type)
@@ -144,7 +146,7 @@ class Classifier:
 
     def finish(self, found: Boundary) -> Measurement:
         """The ANN part. It does the same work for every clip: the first time in a precision holds for all of them."""
-        ann, values, device = self._bundle.ann, found.values, self._device
+        ann, values, device = self._ann, found.values, self._device
         if not self._timed:
             first = measure(ann, values, device, self._repeats, self._precision, self._warn)
             self._timed[first.precision] = first

@@ -9,7 +9,8 @@ import torch
 from norse.torch.functional.lif_box import LIFBoxFeedForwardState, LIFBoxParameters, lif_box_feed_forward_step
 
 from hybrid.model.config import load_config
-from hybrid.model.stm import ConvLIF, LIFScan, SpikingTemporalModulator, atan_surrogate
+from hybrid.model.scan import atan_surrogate
+from hybrid.model.stm import ConvLIF, LIFScan, SpikingTemporalModulator
 from hybrid.training.initialise import FIRING_RATE, scale_to_firing_rate
 
 
