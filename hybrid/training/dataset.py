@@ -183,7 +183,7 @@ class EpochSampler(Sampler[tuple[int, int]]):
 
 
 class ShareSampler(Sampler[int]):
-    """Clips to measure, each by one of the processes that train together."""
+    """Clips to measure, each by one of the processes that train together; by all where there is not one for each."""
 
     def __init__(self, count: int) -> None:
         self._count = count
@@ -195,7 +195,8 @@ class ShareSampler(Sampler[int]):
         return iter(self._mine())
 
     def _mine(self) -> range:
-        return range(self._count)[slice(processes()[0], None, processes()[1])]
+        rank, world = processes()
+        return range(self._count)[rank::world] if self._count >= world else range(self._count)
 
 
 def processes() -> tuple[int, int]:

@@ -144,6 +144,11 @@ def train(
         trainer.fit(module, to_train, to_measure, ckpt_path=folder.resume_from, weights_only=True)
     except HybridError as error:
         raise HybridError(error.where, error.what, f"{error.fix}; {folder.keep_last_good(config)}") from error
+    except RuntimeError as error:
+        if hardware.devices > 1 and any(name in str(error).lower() for name in ("gloo", "nccl")):
+            fix = "its own message says why; then the same command goes on after the last whole epoch"
+            raise HybridError("training in several processes", "another one of them ended", fix) from error
+        raise
     if trainer.interrupted:
         raise KeyboardInterrupt
     accuracy = float(trainer.callback_metrics["accuracy"]) if to_measure else None

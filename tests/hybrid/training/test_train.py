@@ -27,6 +27,7 @@ from hybrid.model.inputs import chip_values, input_ports, to_tensors
 from hybrid.model.stm import ConvLIF
 from hybrid.partition.extract import chip_layers
 from hybrid.runtime.clip import load_clip
+from hybrid.training import dataset
 from hybrid.training.initialise import scale_to_firing_rate
 from hybrid.training.splits import split_by_group
 from hybrid.training.train import Hardware, train
@@ -139,6 +140,27 @@ def test_two_processes_killed_and_resumed_end_where_one_ends(tmp_path, clips):
     one, two = (load_checkpoint(path).model.state_dict() for path in (tmp_path / "one.safetensors", out))
     for name, weights in one.items():
         assert torch.allclose(weights, two[name], rtol=1e-3, atol=1e-4), name
+
+
+@pytest.mark.parametrize(("clips_", "world"), [(7, 2), (8, 4), (3, 1), (2, 3)])
+def test_processes_together_take_the_batches_and_the_clips_of_one(monkeypatch, clips_, world):
+    def taken(sampler):
+        found = []
+        for rank in range(world):
+            monkeypatch.setattr(dataset, "processes", lambda rank=rank: (rank, world))
+            found.append(list(sampler))
+            assert len(sampler) == len(found[-1])
+        return found
+
+    shares = taken(dataset.ShareSampler(clips_))
+    assert sorted(sum(shares, [])) == sorted([*range(clips_)] * (world if clips_ < world else 1))
+    monkeypatch.setattr(dataset, "processes", lambda: (0, 1))
+    batch = 2 * world
+    alone = list(dataset.EpochSampler(5 * batch + 1, 3, batch))
+    each = taken(dataset.EpochSampler(5 * batch + 1, 3, batch))
+    for step in range(5):
+        together = [item for share in each for item in share[2 * step : 2 * step + 2]]
+        assert together == alone[batch * step : batch * step + batch]
 
 
 def test_a_batch_that_cannot_be_shared_out_is_refused(tmp_path, clips):
