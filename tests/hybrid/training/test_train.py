@@ -153,7 +153,8 @@ def test_processes_together_take_the_batches_and_the_clips_of_one(monkeypatch, c
         return found
 
     shares = taken(dataset.ShareSampler(clips_))
-    assert sorted(clip for share in shares for clip in share) == sorted([*range(clips_)] * (world if clips_ < world else 1))
+    times = world if clips_ < world else 1
+    assert sorted(clip for share in shares for clip in share) == sorted([*range(clips_)] * times)
     monkeypatch.setattr(dataset, "processes", lambda: (0, 1))
     batch = 2 * world
     alone = list(dataset.EpochSampler(5 * batch + 1, 3, batch))
