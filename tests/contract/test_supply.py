@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 from importlib import metadata
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from cyclonedx.validation.json import JsonStrictValidator
 
 ROOT = Path(__file__).resolve().parents[2]
 PINNED = tuple(map(int, (ROOT / ".python-version").read_text().split(".")))
+SITE = [sysconfig.get_path("purelib")]
+"""Where packages are installed; `sys.path` may also have what setuptools brings of its own once it is imported."""
 PIN = re.compile(r"^([A-Za-z0-9._-]+)==(\S+)", re.MULTILINE)
 
 
@@ -29,7 +32,7 @@ def test_every_pin_has_a_hash():
 @pytest.mark.skipif(sys.version_info[:2] != PINNED, reason="the pins are for another Python")
 def test_the_tests_run_with_what_is_pinned():
     pins = dict(PIN.findall((ROOT / "constraints.txt").read_text()))
-    installed = {x.metadata["Name"].lower().replace("_", "-"): x.version for x in metadata.distributions()}
+    installed = {x.metadata["Name"].lower().replace("_", "-"): x.version for x in metadata.distributions(path=SITE)}
     wrong = {
         name: (version, installed[name]) for name, version in pins.items() if installed.get(name, version) != version
     }
