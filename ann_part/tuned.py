@@ -7,19 +7,20 @@ from functools import partial
 
 import torch
 from torch import Tensor, fx, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from ann_part.captured import capture
 from ann_part.compiled import compile_module
 from ann_part.precision import Precision, autocast_precision, precise
-from ann_part.race import Form, Result, race, relative_error, seconds_of
+from ann_part.race import Form, Result, race, relative_error
 from ann_part.rewrite import rewrite
 
 Key = tuple[torch.device, Precision, tuple[torch.Size, ...]]
 AS_GIVEN = "as given"
 FP32_TOLERANCE = 1e-4
 """Of the largest logit: rounding in another order of sums."""
-WORTH_S = 0.05
-"""On a CPU, a program that takes less than this stays as it is: its sums then come in the same order in every run."""
+WORTH_OPERATIONS = 5e9
+"""On a CPU, a program of fewer stays as it is, some 0.1 s: its sums then come in the same order in every run."""
 LOWER_TOLERANCE = 4.0
 """How many times the error of the program itself, in the same precision, another form may have."""
 
@@ -60,8 +61,9 @@ class Tuned(nn.Module):
 
     def _choose(self, key: Key, inputs: tuple[Tensor, ...]) -> Form:
         device, precision, _ = key
-        exact = self.program(*inputs)
-        if device.type == "cpu" and seconds_of(self.program, inputs) < WORTH_S:
+        with FlopCounterMode(display=False) as counter:
+            exact = self.program(*inputs)
+        if device.type == "cpu" and counter.get_total_flops() < WORTH_OPERATIONS:
             return partial(self._as_given, precision)
         forms = self._candidates(inputs, device, precision)
         own = 0.0 if precision == "fp32" else relative_error(forms[AS_GIVEN](*inputs), exact)

@@ -26,7 +26,7 @@ class PackedLinear(nn.Module):
         self.register_buffer("bias", bias.detach().to(dtype))
         self.packed: Tensor | None = None
         whole = weight.detach().to(dtype).contiguous()
-        if weight.device.type == "cpu" and _PACK is not None and torch.backends.mkldnn.is_available():
+        if weight.device.type == "cpu" and _PACK is not None and _packs(dtype):
             self.packed = _PACK(whole, rows)
         else:
             self.register_buffer("weight", whole)
@@ -76,6 +76,13 @@ def _gelu_behind(node: fx.Node) -> fx.Node | None:
         users = list(users[0].users)
     alone = len(users) == 1 and users[0].target == aten.gelu.default and not users[0].kwargs
     return users[0] if alone else None
+
+
+def _packs(dtype: torch.dtype) -> bool:
+    """Whether oneDNN has a layout of its own for the type on this processor."""
+    if not torch.backends.mkldnn.is_available():
+        return False
+    return dtype == torch.float32 or bool(torch._ops.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 _PACK = getattr(torch._ops.ops.mkldnn, "_reorder_linear_weight", None)

@@ -40,8 +40,9 @@ class LIFScan(torch.autograd.Function):
 
 def lif_scan(current: Tensor, keep: Tensor, threshold: Tensor, width: float, reset: str) -> Tensor:
     """Spikes [B, T, ...] of LIF neurons for input currents [B, T, ...], from zero state; may overwrite them."""
-    # an exported program holds operators that change nothing, and any batch
-    if not torch.is_grad_enabled() and not torch.compiler.is_dynamo_compiling():
+    # an exported program holds operators that change nothing, and any batch; torch has a flag for each way to export
+    exporting = torch.compiler.is_compiling() or torch.compiler.is_dynamo_compiling()
+    if not torch.is_grad_enabled() and not exporting:
         return spikes_of(current, keep, threshold, reset)
     spikes: Tensor = LIFScan.apply(current, keep, threshold, width, reset)  # type: ignore[no-untyped-call]
     return spikes

@@ -31,7 +31,7 @@ def program():
 
 @pytest.fixture
 def _any_size(monkeypatch):
-    monkeypatch.setattr(tuned, "WORTH_S", 0.0)
+    monkeypatch.setattr(tuned, "WORTH_OPERATIONS", 0)
 
 
 pytestmark = pytest.mark.usefixtures("_any_size")
@@ -39,10 +39,14 @@ pytestmark = pytest.mark.usefixtures("_any_size")
 
 @torch.inference_mode()
 def test_a_program_too_short_to_gain_stays_as_it_is(program, monkeypatch):
-    monkeypatch.setattr(tuned, "WORTH_S", 60.0)
+    monkeypatch.setattr(tuned, "WORTH_OPERATIONS", 2 * 4 * (16 * 64 + 64 * 5) + 1)
     fast = Tuned(program)
     assert torch.equal(fast(*X), program(*X))
     assert not fast.results
+    monkeypatch.setattr(tuned, "WORTH_OPERATIONS", 2 * 4 * (16 * 64 + 64 * 5))
+    other = Tuned(program)
+    other(*X)
+    assert other.results
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])

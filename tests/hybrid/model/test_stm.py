@@ -8,6 +8,7 @@ import pytest
 import torch
 from norse.torch.functional.lif_box import LIFBoxFeedForwardState, LIFBoxParameters, lif_box_feed_forward_step
 
+from ann_part.program import build, export_program
 from hybrid.model.config import load_config
 from hybrid.model.scan import atan_surrogate
 from hybrid.model.stm import ConvLIF, LIFScan, SpikingTemporalModulator
@@ -128,3 +129,12 @@ def test_initialisation_reaches_the_firing_rate():
     with torch.no_grad():
         rate = float(stm[0](values).mean())
     assert 0.4 * FIRING_RATE < rate <= 1.1 * FIRING_RATE  # resets lower it
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_an_exported_layer_takes_any_batch(strict):
+    module, batches = layer().eval(), [torch.randn(b, 3, 2, 6, 6) * 3 for b in (3, 1, 5)]
+    with torch.no_grad():
+        program = build(export_program(module, (batches[0],), strict=strict))
+        for values in batches:
+            assert torch.equal(program(values), module(values.clone()))
