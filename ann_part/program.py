@@ -16,7 +16,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
-from torch.export import Dim, export
+from torch._ops import OpOverload
+from torch.export import Dim, ExportedProgram, export
 
 SCALAR_OPS = {"mul": operator.mul, "add": operator.add, "sub": operator.sub, "floordiv": operator.floordiv,
               "mod": operator.mod, "neg": operator.neg, "getitem": operator.getitem}  # fmt: skip
@@ -24,6 +25,8 @@ FORBIDDEN = {"from_file"}
 """ATen operators that touch the file system."""
 FLASH_CPU = "aten._scaled_dot_product_flash_attention_for_cpu.default"
 ATTENTION = "aten.scaled_dot_product_attention.default"
+WHOLE = {torch.ops.aten.scaled_dot_product_attention.default, torch.ops.aten.sym_size.int}
+"""Composite operators that stay as they are: each device has its own kernel for attention, and sizes are no work."""
 _ENUMS = ("memory_format", "dtype", "layout")
 
 
@@ -60,7 +63,7 @@ def export_program(
     """
     batch = Dim("batch", min=1, max=4096)
     shapes: Any = tuple({axis: batch} for axis in batch_axes or [0] * len(example))
-    program = export(module, example, dynamic_shapes=shapes, strict=strict)
+    program = _lowered(export(module, example, dynamic_shapes=shapes, strict=strict))
     signature, tensors = program.graph_signature, {}
     stored = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
     values = {**program.state_dict, **program.constants}
@@ -74,6 +77,23 @@ def export_program(
         else:
             records.append(_record(node))
     return Program(tuple(_portable(records)), tensors)
+
+
+def _lowered(program: ExportedProgram) -> ExportedProgram:
+    """Composite operators by their parts: torch before 2.6 exports so of itself, and a program is to be the same."""
+    before: set[Any] = set()
+    while (composite := {node.target for node in program.graph.nodes if _is_composite(node.target)}) - before:
+        # those that are not in the table are views, which are taken apart in any case
+        known = torch.export.default_decompositions()
+        program = program.run_decompositions({target: known[target] for target in composite if target in known})
+        before = composite
+    return program
+
+
+def _is_composite(target: Any) -> bool:
+    if not isinstance(target, OpOverload) or target in WHOLE:
+        return False
+    return bool(torch._C._dispatch_has_kernel_for_dispatch_key(target.name(), "CompositeImplicitAutograd"))
 
 
 def build(program: Program) -> nn.Module:

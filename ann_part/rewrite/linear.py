@@ -72,7 +72,7 @@ def packed_linears(module: fx.GraphModule, dtype: torch.dtype) -> None:
 def _gelu_behind(node: fx.Node) -> fx.Node | None:
     """The GELU that alone takes the node's values, through a change of shape."""
     users = list(node.users)
-    if len(users) == 1 and users[0].target == aten.view.default:
+    if len(users) == 1 and users[0].target in (aten.view.default, aten._unsafe_view.default):
         users = list(users[0].users)
     alone = len(users) == 1 and users[0].target == aten.gelu.default and not users[0].kwargs
     return users[0] if alone else None

@@ -93,6 +93,11 @@ def _split(
 
 def _enlarged(module: fx.GraphModule, node: Any) -> tuple[fx.Node, int] | None:
     """What `node` enlarges by repetition and how many times, the same along both sides."""
+    if node.target == aten.upsample_nearest2d.vec and isinstance(node.args[0], fx.Node):
+        sizes = [x.meta["val"].shape[-2:] for x in (node, node.args[0])]
+        ratios = {divmod(int(large), int(small)) for large, small in zip(*sizes, strict=True)}
+        grow, left = ratios.pop()
+        return (node.args[0], grow) if not ratios and not left and grow > 1 else None
     if node.target != aten._unsafe_index.Tensor:
         return None
     small, places = node.args

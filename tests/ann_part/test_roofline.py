@@ -35,10 +35,11 @@ def test_operations_are_those_of_torchs_own_counter_at_any_batch(program):
         work = count_work(program, (x,))
         with FlopCounterMode(display=False) as counter:
             program(x)
-        # torch's counter does not know the attention of a CPU: 2 layers, 2 heads, 15 tokens of width 4
+        # 2 layers, 2 heads, 15 tokens of width 4; older torch's counter does not know the attention of a CPU
         attention = 2 * 2 * batch * 2 * 15 * 15 * (4 + 4)
         assert work["attention"].operations == attention
-        assert sum(w.operations for w in work.values()) == counter.get_total_flops() + attention
+        missing = 0 if "scaled_dot_product" in str(counter.get_flop_counts()) else attention
+        assert sum(w.operations for w in work.values()) == counter.get_total_flops() + missing
         # input, weight, bias and output of the convolution
         assert work["convolutions"].bytes == 4 * (batch * 90 + 8 * 3 * 9 + 8 + batch * 120)
 
