@@ -11,8 +11,8 @@ from itertools import product
 from pathlib import Path
 
 from hwsim.chip import Chip
-from hybrid.errors import BadInputError, IllegalPlanError
-from hybrid.executor import run_points
+from hybrid.errors import BadInputError, HybridError, IllegalPlanError
+from hybrid.executor import WorkerDiedError, Workers, run_items
 from hybrid.graph import ModelGraph
 from hybrid.partition.legality import violations
 from hybrid.partition.stage import Split, producers_of, splits
@@ -47,8 +47,9 @@ def sweep(
     source: Source,
     axes: Axes,
     folder: Path,
-    workers: int = 1,
+    workers: Workers | None = None,
     tell: Callable[[str, int, int], None] = lambda what, done, total: None,
+    skipped: Callable[[HybridError], None] = lambda error: None,
 ) -> tuple[Point, ...]:
     """All points of the axes; what is not in the folder yet is computed, and written there as it is done.
 
@@ -56,8 +57,9 @@ def sweep(
         source: the model.
         axes: what is varied.
         folder: of the points.
-        workers: processes.
+        workers: who computes; this process without.
         tell: told (what, done, of how many).
+        skipped: told of a split that killed its worker each time it was tried; its points are left out.
 
     Raises:
         BadInputError: for a model, data, split or interval that cannot be used, or a folder that is something else.
@@ -71,13 +73,17 @@ def sweep(
     missing = [rest for task in tasks if (rest := _without(task, known)).targets]
     done = sum(key in known for key in keys)
     with appending(folder) as append:
-        for points in run_points(missing, Work(source), workers):
-            for point in points:
-                append(point)
-                known[point.key] = point
-            done += len(points)
-            tell(f"interval {points[0].interval}, {points[0].split}", done, len(keys))
-    return tuple(known[key] for key in keys)
+        for outcome in run_items(missing, Work(source), workers):
+            task = outcome.item
+            if isinstance(outcome.error, WorkerDiedError):
+                skipped(outcome.error)
+            else:
+                for point in outcome.get():
+                    append(point)
+                    known[point.key] = point
+            done += len(task.targets)
+            tell(task.title, done, len(keys))
+    return tuple(known[key] for key in keys if key in known)
 
 
 def _tasks(subject: Subject, source: Source, axes: Axes, known: Mapping[str, Point]) -> Iterator[Task]:
