@@ -48,7 +48,7 @@ class Parts:
         self._since = time.monotonic()
         if folder.exists() and not folder.is_dir():
             raise BadInputError(str(folder), "it is a file", "choose another folder, or remove it")
-        self._known = {key for part in self._parts for key in _keys(part, self._schema, key)}
+        self._known = {found for part in self._parts for found in _keys(part, self._schema, key)}
 
     def __enter__(self) -> Parts:
         return self

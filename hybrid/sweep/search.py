@@ -14,12 +14,14 @@ from hwsim.chip import Chip
 from hybrid.errors import BadInputError, HybridError, IllegalPlanError
 from hybrid.executor import WorkerDiedError, Workers, run_items
 from hybrid.graph import ModelGraph
+from hybrid.parquet import Parts
 from hybrid.partition.legality import violations
 from hybrid.partition.stage import Split, producers_of, splits
 from hybrid.platform import Host, Link
 from hybrid.sweep.record import Point
-from hybrid.sweep.store import appending, read_points
+from hybrid.sweep.store import appending, flat, read_points
 from hybrid.sweep.subject import Accuracy, Source, Subject, VideoSubject, load_subject
+from hybrid.sweep.table import SCHEMA, TABLE
 from hybrid.sweep.task import Target, Task, Work, traced
 
 
@@ -72,7 +74,9 @@ def sweep(
     keys = [target.key for task in tasks for target in task.targets]
     missing = [rest for task in tasks if (rest := _without(task, known)).targets]
     done = sum(key in known for key in keys)
-    with appending(folder) as append:
+    with appending(folder) as append, Parts(folder / TABLE, SCHEMA, "key") as parts:
+        for point in known.values():  # those that a killed sweep had no time to put there
+            parts.add(flat(point))
         for outcome in run_items(missing, Work(source), workers):
             task = outcome.item
             if isinstance(outcome.error, WorkerDiedError):
@@ -80,6 +84,7 @@ def sweep(
             else:
                 for point in outcome.get():
                     append(point)
+                    parts.add(flat(point))
                     known[point.key] = point
             done += len(task.targets)
             tell(task.title, done, len(keys))
