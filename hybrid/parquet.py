@@ -60,7 +60,7 @@ class Parts:
         return key in self._known
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """Take a row, unless its key is there; it is on disk after `PART_S` seconds, or with the next one after.
+        """Take a row, unless its key is there; it is written with the first row that comes `PART_S` seconds after it.
 
         Raises:
             HybridError: where a part cannot be written; the parts before it stay.
@@ -68,6 +68,8 @@ class Parts:
         if row[self._key] in self._known:
             return
         self._known.add(row[self._key])
+        if not self._rows:
+            self._since = time.monotonic()
         self._rows.append(dict(row))
         if len(self._rows) >= PART_ROWS or time.monotonic() - self._since > PART_S:
             self.flush()
@@ -78,7 +80,6 @@ class Parts:
         Raises:
             HybridError: where it cannot be written.
         """
-        self._since = time.monotonic()
         if not self._rows:
             return
         make_folder(self._folder)

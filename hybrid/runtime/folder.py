@@ -71,6 +71,8 @@ def run_to_folder(
         bundle, videos, settings, journal=journal, not_checked=not_checked, readers=readers, helped=helped,
         look=None if known else look, tell=tell, warn=warn,
     )  # fmt: skip
+    if journal is not None:
+        journal.write_table()
     report = report.model_copy(update={"alternatives": _read(folder / ALTERNATIVES)})
     tell("write the report", len(videos), len(videos))
     return report, write_report(report, folder)[1]

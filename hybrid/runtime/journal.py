@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -129,10 +130,19 @@ class Journal:
             self._table = self._table or self._open_table()
             self._table.add(row_of((name, size, modified), outcome, device))
 
-    def close(self) -> None:
-        """Close the file, and write the last rows of the table."""
+    def write_table(self) -> None:
+        """Write the rows that are not in the table yet.
+
+        Raises:
+            HybridError: where they cannot be written.
+        """
         if self._table is not None:
             self._table.flush()
+
+    def close(self) -> None:
+        """Close the file, and write what is not in the table yet if that can be; else it goes there next time."""
+        with suppress(HybridError):
+            self.write_table()
         if self._file is not None:
             os.close(self._file)
             self._file = None
