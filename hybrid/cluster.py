@@ -24,7 +24,7 @@ STORE_BYTES = 100 * 2**20
 """Of Ray's object store, which lies in shared memory: what travels here is small, and Ray takes no less than 75 MiB."""
 SHARED = Path("/dev/shm")
 LONGEST = 20
-"""Letters of a folder for temporary files that leave room for the names of Ray's sockets, of which a system takes 107."""
+"""Letters of the folder for temporary files that leave room for the names of Ray's sockets: a system takes 107."""
 REACH_S = 5.0
 """How long an address may take to answer."""
 GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
@@ -89,7 +89,9 @@ def joined(address: str) -> Iterator[int]:
         with _environment({"RAY_USAGE_STATS_ENABLED": "0"}):
             _connect(address=address)
     except (OSError, RuntimeError, ValueError) as error:
-        raise BadInputError(f"--address {address}", f"no Ray cluster answers there: {_first_line(error)}", fix) from error
+        raise BadInputError(
+            f"--address {address}", f"no Ray cluster answers there: {_first_line(error)}", fix
+        ) from error
     import ray
 
     try:

@@ -63,8 +63,8 @@ def settings_of(
     check_names((backend, *check))
     where = resolve_device(device)
     return Settings(
-        bundle=digest_of(bundle), backend=backend, check=tuple(dict.fromkeys(check)), device=where.type, repeats=repeats,
-        precision=check_precision(precision, where),
+        bundle=digest_of(bundle), backend=backend, check=tuple(dict.fromkeys(check)), device=where.type,
+        repeats=repeats, precision=check_precision(precision, where),
     )  # fmt: skip
 
 
