@@ -26,7 +26,8 @@ from hybrid.guard import users
 from hybrid.parquet import read_rows
 from hybrid.shipped import CHECKPOINT
 
-CLIPS = 12
+LABELS = ("Jump", "Run", "Sit", "Stand", "Turn", "Walk")
+CLIPS = 2 * len(LABELS)
 
 
 @pytest.fixture(scope="module")
@@ -45,18 +46,21 @@ def environment(tmp_path_factory):
 @pytest.fixture(scope="module")
 def address(environment):
     """A cluster of two nodes with a CPU each."""
-    folder = tempfile.mkdtemp(prefix="two-")
+    folder = tempfile.mkdtemp(prefix="two-", dir="/tmp")  # short, for the names of sockets
+    (Path(folder) / "ray").mkdir()  # where Ray notes the address of the newest cluster
     slim = {"num_cpus": 1, "include_dashboard": False, "include_log_monitor": False, "no_monitor": True}
-    cluster = Cluster(initialize_head=True, head_node_args={**slim, "temp_dir": folder})
-    try:
-        cluster.add_node(**slim)
-        cluster.wait_for_nodes()
-        yield cluster.address
-    finally:
-        cluster.shutdown()
-        for process in set(users(folder)) - {os.getpid()}:
-            os.kill(process, signal.SIGKILL)
-        shutil.rmtree(folder, ignore_errors=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_TMPDIR", folder)
+        cluster = Cluster(initialize_head=True, head_node_args=slim)
+        try:
+            cluster.add_node(**slim)
+            cluster.wait_for_nodes()
+            yield cluster.address
+        finally:
+            cluster.shutdown()
+            for process in set(users(folder)) - {os.getpid()}:
+                os.kill(process, signal.SIGKILL)
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")
@@ -71,11 +75,36 @@ def crew(address):
 @pytest.fixture(scope="module")
 def folder(demo_clips, tmp_path_factory):
     root = tmp_path_factory.mktemp("clips")
-    for i in range(CLIPS):
-        label = ("Run", "Sit")[i % 2]
+    for i, label in enumerate(LABELS * 2):
         (root / label).mkdir(exist_ok=True)
         shutil.copy(demo_clips[i % 2], root / label / f"{label}_{i}_0.avi")
     return root
+
+
+@pytest.mark.parametrize("answer", [None, b"", b"HTTP/1.1 400 Bad Request\r\n\r\n"])
+def test_an_address_without_a_cluster_is_refused_soon(hybrid, tmp_path, demo_clips, answer):
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+        if answer is not None:
+            listener.listen()
+            threading.Thread(target=lambda: listener.accept()[0].sendall(answer) or time.sleep(8), daemon=True).start()
+        begin = time.monotonic()
+        code, _, err = hybrid(
+            "sweep", CHECKPOINT, "--calibrate", demo_clips[0], "--interval", 2, "--split", "", "--out", tmp_path,
+            "--address", f"127.0.0.1:{port}",
+        )  # fmt: skip
+    assert code == 2
+    assert "no Ray cluster answers there" in err
+    assert "ray start --head" in err
+    assert time.monotonic() - begin < 20
+
+
+def test_an_address_of_another_form_is_refused(hybrid, tmp_path, demo_clips):
+    given = ("sweep", CHECKPOINT, "--calibrate", demo_clips[0], "--interval", 2, "--split", "", "--out", tmp_path)
+    code, _, err = hybrid(*given, "--address", "somewhere")
+    assert code == 2
+    assert "HOST:PORT" in err
 
 
 def test_both_nodes_work_and_the_results_are_those_of_this_process(crew):
@@ -159,6 +188,7 @@ def test_errors_come_back_as_they_were_raised(crew):
 
 def test_a_sweep_on_the_cluster_has_the_points_of_one_in_this_process(hybrid, crew, demo_clips, tmp_path):
     given = ("sweep", CHECKPOINT, "--calibrate", demo_clips[0], "--interval", 2, "--host", "orin64", "--json")
+    given += ("--split", "", "--split", "stm_motion.0", "--split", "stm_motion.2,stm_residual.2")
     points = {}
     for name, workers in (("here", 1), ("there", 2)):
         code, out, err = hybrid(*given, "--workers", workers, "--out", tmp_path / name)
@@ -182,40 +212,24 @@ def test_clips_prepared_and_measured_on_the_cluster_are_those_of_this_process(hy
     assert made[1] == made[2]
     assert len(read_rows(Path(json.loads(out)["table"]))) == CLIPS
     found = []
-    for options in (("--workers", 2, "--table", tmp_path / "scores"), ()):
-        code, out, err = hybrid(
-            "evaluate", CHECKPOINT, folder, "--held-out", 1, "--missing", "skip", *options, "--json"
-        )
-        assert code == 2, err
-        assert "classes" in err  # the model has six
-        found.append(out)
-    assert found[0] == found[1]
-
-
-@pytest.mark.parametrize("answer", [None, b"", b"HTTP/1.1 400 Bad Request\r\n\r\n"])
-def test_an_address_without_a_cluster_is_refused_soon(hybrid, tmp_path, demo_clips, answer):
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
-        if answer is not None:
-            listener.listen()
-            threading.Thread(target=lambda: listener.accept()[0].sendall(answer) or time.sleep(8), daemon=True).start()
-        begin = time.monotonic()
-        code, _, err = hybrid(
-            "sweep", CHECKPOINT, "--calibrate", demo_clips[0], "--interval", 2, "--split", "", "--out", tmp_path,
-            "--address", f"127.0.0.1:{port}",
-        )  # fmt: skip
-    assert code == 2
-    assert "no Ray cluster answers there" in err
-    assert "ray start --head" in err
-    assert time.monotonic() - begin < 20
-
-
-def test_an_address_of_another_form_is_refused(hybrid, tmp_path, demo_clips):
-    given = ("sweep", CHECKPOINT, "--calibrate", demo_clips[0], "--interval", 2, "--split", "", "--out", tmp_path)
-    code, _, err = hybrid(*given, "--address", "somewhere")
-    assert code == 2
-    assert "HOST:PORT" in err
+    for options in (("--workers", 2, "--table", tmp_path / "scores"), ("--table", tmp_path / "scores"), ()):
+        code, out, err = hybrid("evaluate", CHECKPOINT, folder, "--held-out", 1, *options, "--json")
+        assert code == 0, err
+        found.append(json.loads(out))
+        assert len(read_rows(tmp_path / "scores")) == CLIPS
+    assert found[0] == found[1] == found[2]
+    assert found[0]["clips"] == CLIPS
+    (folder / "Jump" / "bad.avi").write_text("no video")
+    try:
+        options = ("--workers", 2, "--table", tmp_path / "scores", "--missing", "skip")
+        code, out, err = hybrid("evaluate", CHECKPOINT, folder, "--held-out", 1, *options, "--json")
+        assert (code, json.loads(out)) == (0, found[0]), err
+        assert "bad.avi" in err
+        code, out, err = hybrid("extract", folder, "--workers", 2, "--cache", cache, "--json")
+        assert (code, json.loads(out)["failed"]) == (1, 1), err
+        assert "bad.avi" in err
+    finally:
+        (folder / "Jump" / "bad.avi").unlink()
 
 
 def test_a_killed_run_leaves_nothing_and_goes_on_on_a_cluster(environment, address, bundle_dir, folder, tmp_path):
@@ -251,7 +265,7 @@ def test_a_killed_run_leaves_nothing_and_goes_on_on_a_cluster(environment, addre
     assert sorted(row["video"] for row in rows) == sorted(str(path) for path in folder.rglob("*.avi"))
     report = json.loads((tmp_path / "r" / "report.json").read_text())
     assert [video["video"] for video in report["videos"]] == sorted(row["video"] for row in rows)
-    assert {(row["label"], row["spikes"]) for row in rows if row["label"] == "Run"} == {("Run", rows[0]["spikes"])}
+    assert len({(row["label"], row["spikes"]) for row in rows}) == 2  # the videos are copies of two
 
 
 def in_session(session: int) -> list[str]:
