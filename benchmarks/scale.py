@@ -3,9 +3,9 @@
     python benchmarks/scale.py --out runs/scale
 
 The sweep prices cuts of the shipped model and measures each on labelled clips, in a process of its own for every
-number of workers, Ray's start included; all give the same points. The data set is 10,000 names of one clip, each a
-link, so that all else is as with 10,000 files: `hybrid run` simulates and prices each of them. Memory is that of the
-driver, its workers and Ray (proportional set size, so that what they share counts once), sampled every second.
+number of workers, Ray's start included; all give the same points. The data set is 10,000 names of one clip of one GOP,
+each a link, so that all else is as with 10,000 files: `hybrid run` reads, simulates and prices each of them. Memory
+is that of the driver, its workers and Ray (proportional set size: what they share counts once), sampled every second.
 Written are scale.json and scale.png.
 """
 
@@ -29,8 +29,13 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from hybrid.model import HybridModel
+from hybrid.model.checkpoint import load_checkpoint, save_checkpoint
 from hybrid.shipped import CHECKPOINT, CLIPS
+from hybrid.video.transcode import Format, transcode
 
+LAST_GOP = 36
+"""Frame at which the last GOP of the shipped clip begins."""
 SETTLED = 0.2
 """Share of the clips after which memory should no longer grow."""
 
@@ -98,13 +103,20 @@ def sweeps(numbers: list[int], clips: int, out: Path) -> list[Sweep]:
 
 
 def memory(clips: int, workers: int, out: Path) -> Memory:
-    """Run the shipped model over many names of one clip."""
-    data, bundle = out / "clips", out / "bundle"
+    """Run the shipped model, on two views, over many names of one clip of one GOP."""
+    data, bundle, model = out / "clips", out / "bundle", out / "two-views.safetensors"
     data.mkdir()
+    small = out / "small.avi"
+    transcode(CLIPS[0], small, Format(lines=64, start=LAST_GOP))
     for i in range(clips):
-        (data / f"{i:06}.avi").symlink_to(CLIPS[0])
+        (data / f"{i:06}.avi").symlink_to(small.absolute())
+    shipped = load_checkpoint(CHECKPOINT)
+    taken = shipped.model.config.input.model_copy(update={"views": 2})
+    smaller = HybridModel(shipped.model.config.model_copy(update={"input": taken}))
+    smaller.load_state_dict(shipped.model.state_dict())
+    save_checkpoint(smaller, model, {})
     subprocess.run(
-        command("compile", CHECKPOINT, "--calibrate", CLIPS[0], "--chip", "loihi2", "--out", bundle),
+        command("compile", model, "--calibrate", small, "--chip", "loihi2", "--out", bundle),
         capture_output=True, check=True,
     )  # fmt: skip
     begin, samples, lines = time.perf_counter(), list[tuple[float, int, float, float]](), out / "run" / "videos.jsonl"
