@@ -3,9 +3,9 @@
     python benchmarks/scale.py --out runs/scale
 
 The sweep prices cuts of the shipped model and measures each on labelled clips, in a process of its own for every
-number of workers, Ray's start included; all give the same points. The data set is 10,000 names of one clip of one GOP,
-each a link, so that all else is as with 10,000 files: `hybrid run` reads, simulates and prices each of them. Memory
-is that of the driver, its workers and Ray (proportional set size: what they share counts once), sampled every second.
+number of workers, Ray's start included; all give the same points. The data set is 10,000 small clips of one GOP, no
+two of the same bytes, which `hybrid extract` reads and prepares for training. Memory is that of the command, its
+workers and Ray (proportional set size: what they share counts once), sampled every second.
 Written are scale.json and scale.png.
 """
 
@@ -15,6 +15,7 @@ import argparse
 import json
 import os
 import shutil
+import struct
 import subprocess
 import sys
 import time
@@ -29,13 +30,13 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from hybrid.model import HybridModel
-from hybrid.model.checkpoint import load_checkpoint, save_checkpoint
 from hybrid.shipped import CHECKPOINT, CLIPS
 from hybrid.video.transcode import Format, transcode
 
 LAST_GOP = 36
 """Frame at which the last GOP of the shipped clip begins."""
+SMALL = ("--set", "input.resize=16", "--set", "input.crop=16", "--set", "training.later_starts=false")
+"""Settings that make small entries of the cache."""
 SETTLED = 0.2
 """Share of the clips after which memory should no longer grow."""
 
@@ -58,7 +59,7 @@ class Sweep:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """A run over many clips; sizes in MB, times in seconds.
+    """A data set prepared; sizes in MB, times in seconds.
 
     Attributes:
         samples: time, clips done, memory of all processes, memory of the driver alone.
@@ -103,32 +104,23 @@ def sweeps(numbers: list[int], clips: int, out: Path) -> list[Sweep]:
 
 
 def memory(clips: int, workers: int, out: Path) -> Memory:
-    """Run the shipped model, on two views, over many names of one clip of one GOP."""
-    data, bundle, model = out / "clips", out / "bundle", out / "two-views.safetensors"
-    data.mkdir()
-    small = out / "small.avi"
+    """Prepare a data set for training: many small clips of one GOP, no two of the same bytes."""
+    data, cache, small = out / "clips" / "Run", out / "cache", out / "small.avi"
+    data.mkdir(parents=True)
     transcode(CLIPS[0], small, Format(lines=64, start=LAST_GOP))
+    content = small.read_bytes()
     for i in range(clips):
-        (data / f"{i:06}.avi").symlink_to(small.absolute())
-    shipped = load_checkpoint(CHECKPOINT)
-    taken = shipped.model.config.input.model_copy(update={"views": 2})
-    smaller = HybridModel(shipped.model.config.model_copy(update={"input": taken}))
-    smaller.load_state_dict(shipped.model.state_dict())
-    save_checkpoint(smaller, model, {})
-    subprocess.run(
-        command("compile", model, "--calibrate", small, "--chip", "loihi2", "--out", bundle),
-        capture_output=True, check=True,
-    )  # fmt: skip
-    begin, samples, lines = time.perf_counter(), list[tuple[float, int, float, float]](), out / "run" / "videos.jsonl"
-    given = command("run", bundle, data, "--out", out / "run", "--workers", workers, "--device", "cpu")
+        (data / f"Run_{i:06}_0.avi").write_bytes(content + b"JUNK" + struct.pack("<II", 4, i))
+    begin, samples = time.perf_counter(), list[tuple[float, int, float, float]]()
+    given = command("extract", data.parent, "--cache", cache, "--workers", workers, *SMALL)
     with subprocess.Popen(given, stdout=subprocess.DEVNULL, start_new_session=True) as driver:
-        counter = Lines(lines)
         while driver.poll() is None:
             everybody, own = sizes(driver.pid)
-            samples.append((time.perf_counter() - begin, counter.count(), everybody, own))
+            done = sum(1 for _ in cache.glob("*.safetensors"))
+            samples.append((time.perf_counter() - begin, done, everybody, own))
             time.sleep(1)
     if driver.returncode:
-        raise SystemExit(f"the run ended with {driver.returncode}")
+        raise SystemExit(f"the command ended with {driver.returncode}")
     seconds = time.perf_counter() - begin
     settled = np.array([x for x in samples if SETTLED * clips < x[1] < clips])
     slope, driver_slope = (float(np.polyfit(settled[:, 1], settled[:, i], 1)[0]) * 1000 for i in (2, 3))
@@ -138,23 +130,6 @@ def memory(clips: int, workers: int, out: Path) -> Memory:
 def command(*words: object) -> list[str]:
     """A command of this package, run by this Python."""
     return [sys.executable, "-m", "hybrid", *map(str, words)]
-
-
-class Lines:
-    """Counts the lines of a file that grows, reading each byte once."""
-
-    def __init__(self, path: Path) -> None:
-        self._path, self._place, self._count = path, 0, 0
-
-    def count(self) -> int:
-        """Lines by now."""
-        if self._path.exists():
-            with self._path.open("rb") as file:
-                file.seek(self._place)
-                while block := file.read(1 << 20):
-                    self._place += len(block)
-                    self._count += block.count(b"\n")
-        return self._count
 
 
 def sizes(driver: int) -> tuple[float, float]:
@@ -195,8 +170,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/scale"), help="folder to write to; emptied")
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4], help="numbers of workers of the sweep")
     parser.add_argument("--labelled", type=int, default=16, help="clips that each point of the sweep is measured on")
-    parser.add_argument("--clips", type=int, default=10_000, help="names in the data set")
-    parser.add_argument("--crew", type=int, default=os.cpu_count() or 1, help="workers of the run over the data set")
+    parser.add_argument("--clips", type=int, default=10_000, help="clips in the data set")
+    parser.add_argument("--crew", type=int, default=os.cpu_count() or 1, help="workers that prepare the data set")
     arguments = parser.parse_args()
     out, console = arguments.out, Console(width=120)
     shutil.rmtree(out, ignore_errors=True)
