@@ -5,7 +5,7 @@
 The sweep prices cuts of the shipped model and measures each on labelled clips, in a process of its own for every
 number of workers, Ray's start included; all give the same points. The data set is 10,000 small clips of one GOP, no
 two of the same bytes, which `hybrid extract` reads and prepares for training. Memory is that of the command, its
-workers and Ray (proportional set size: what they share counts once), sampled every second.
+workers and Ray, but for pages of files, such as libraries, which the whole machine shares; sampled every second.
 Written are scale.json and scale.png.
 """
 
@@ -133,13 +133,14 @@ def command(*words: object) -> list[str]:
 
 
 def sizes(driver: int) -> tuple[float, float]:
-    """Proportional set size of all processes of a session, and of its first process alone, in MB."""
+    """Memory of all processes of a session, and of its first process alone, in MB: all but the pages of files."""
     everybody = own = 0.0
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             session = int((entry / "stat").read_text().rpartition(")")[2].split()[3])
             if session == driver:
-                size = int((entry / "smaps_rollup").read_text().partition("\nPss:")[2].split()[0]) / 1024
+                text = (entry / "smaps_rollup").read_text()
+                size = sum(int(text.partition(f"\n{name}:")[2].split()[0]) for name in ("Pss_Anon", "Pss_Shmem")) / 1024
                 everybody += size
                 own = size if int(entry.name) == driver else own
         except (OSError, IndexError, ValueError):  # it has ended
