@@ -111,7 +111,8 @@ def _spread(items: Iterable[Item], work: Callable[[Item], Result], workers: int)
     died = (
         exceptions.WorkerCrashedError, exceptions.OutOfMemoryError, exceptions.NodeDiedError, exceptions.ObjectLostError
     )  # fmt: skip
-    attempt: Any = ray.remote(max_retries=0, num_cpus=1, enable_task_events=False)(_attempt)
+    attempt: Any = ray.remote(max_retries=0, num_cpus=1)(_attempt)
+    attempt = attempt.options(enable_task_events=False)  # which the cluster's head would keep
     place, shared = _Place(metadata.version("hybrid-snn"), os.getcwd()), ray.put(work)
     rest, again = iter(items), deque[tuple[Item, int]]()
     given: dict[Any, tuple[Item, int]] = {}
