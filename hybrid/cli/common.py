@@ -42,6 +42,8 @@ DEVICE = typer.Option("auto", help="Where the ANN part runs: cpu, cuda, or auto.
 PRECISION = typer.Option(
     "fp32", help="Of the ANN part: fp32, bf16, or fp16 on a GPU; fp32 where that gives no finite numbers."
 )
+WORKERS = typer.Option(None, min=1, help="Processes that work; one without, and on a cluster one per CPU.")
+ADDRESS = typer.Option(None, help="HOST:PORT of a Ray cluster that does the work.")
 JSON = typer.Option(False, "--json", help="Print one JSON object instead of text.")
 
 

@@ -9,7 +9,21 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from hybrid.cli.common import DEVICE, INTERRUPTED, JSON, PRECISION, app, err, loading, out, print_json, progress, warn
+from hybrid.cli.common import (
+    ADDRESS,
+    DEVICE,
+    INTERRUPTED,
+    JSON,
+    PRECISION,
+    WORKERS,
+    app,
+    err,
+    loading,
+    out,
+    print_json,
+    progress,
+    warn,
+)
 from hybrid.cli.stream import STDIN, run_stream
 from hybrid.cli.user import run_arrays
 
@@ -35,7 +49,9 @@ def run(
     device: str = DEVICE,
     precision: str = PRECISION,
     repeats: int = typer.Option(7, min=1, help="Timed runs of the ANN part, on the first video."),
-    readers: int = typer.Option(2, min=0, help="Threads that prepare the next videos."),
+    readers: int = typer.Option(2, min=0, help="Threads that prepare the next videos, without workers."),
+    workers: int | None = WORKERS,
+    address: str | None = ADDRESS,
     follow: bool = typer.Option(
         False, "--follow", help="The one video is still being written: a prediction per GOP as it comes."
     ),
@@ -55,10 +71,11 @@ def run(
     """
     with loading():
         from hybrid.bundle import load_bundle
+        from hybrid.executor import Workers
         from hybrid.model.config import ModelConfig
         from hybrid.runtime.folder import run_to_folder
         from hybrid.runtime.journal import Journal
-        from hybrid.runtime.run import settings_of
+        from hybrid.runtime.run import Help, settings_of
         from hybrid.runtime.sources import find_videos
 
     loaded = load_bundle(bundle)
@@ -72,10 +89,12 @@ def run(
         return
     found = find_videos(videos or (), lists)
     journal = Journal(to, settings, fresh=fresh)
+    crew = Workers(workers, address)
+    helped = None if crew.here or len(found) == 1 else Help(bundle, crew)
     try:
         with progress() as tell:
             report, page = run_to_folder(
-                loaded, found, settings, to, journal=journal, readers=readers, tell=tell, warn=warn
+                loaded, found, settings, to, journal=journal, readers=readers, helped=helped, tell=tell, warn=warn
             )
     except KeyboardInterrupt:
         kept = f"{journal.finished} finished videos are kept in {to}; the same command goes on from there"

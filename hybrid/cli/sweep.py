@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import typer
 from rich.table import Table
 
-from hybrid.cli.common import JSON, app, out, print_json, progress
+from hybrid.cli.common import ADDRESS, JSON, WORKERS, app, err, out, print_json, progress
 
 if TYPE_CHECKING:
+    from hybrid.errors import HybridError
     from hybrid.sweep import Point
 
 
@@ -33,8 +34,9 @@ def sweep_(
     data: Path | None = typer.Option(
         None, help="Labelled clips: a folder of folders, or a CSV of path,label; for a user's model a .npz file."
     ),
-    to: Path = typer.Option(Path("runs/sweep"), "--out", help="Folder for points.jsonl, points.csv and sweep.html."),
-    workers: int = typer.Option(1, min=1, help="Processes."),
+    to: Path = typer.Option(Path("runs/sweep"), "--out", help="Folder for points and page."),
+    workers: int | None = WORKERS,
+    address: str | None = ADDRESS,
     as_json: bool = JSON,
 ) -> None:
     """Price every cut at every interval on every chip, link and host, and mark what no other one beats.
@@ -44,6 +46,7 @@ def sweep_(
     Example: [bold]hybrid sweep model.safetensors --calibrate clip.avi --chip loihi2 --chip loihi1 --data clips[/bold]
     """
     from hwsim.chip import load
+    from hybrid.executor import Workers
     from hybrid.platform import load_host, load_link
     from hybrid.sweep import Axes, Source, front_of, sweep
     from hybrid.sweep.page import write_page
@@ -54,21 +57,26 @@ def sweep_(
         tuple(map(load_host, dict.fromkeys(hosts))), tuple(splits), tuple(intervals),
     )  # fmt: skip
     source = Source(model, weights, tuple(shapes), calibration, data)
+    lost: list[HybridError] = []
     with progress() as tell:
-        points = sweep(source, axes, to, workers, tell)
+        points = sweep(source, axes, to, Workers(workers, address), tell, lost.append)
         front = front_of(points)
         table, page = write_table(points, front, to), write_page(points, front, to)
+    for error in lost:
+        err.print(f"left out: {error.where}: {error.what}", style="red", markup=False, highlight=False)
     if as_json:
         best = [point.key for point in front]
         rows = [point.model_dump(mode="json") for point in points]
         print_json({"points": rows, "front": best, "table": str(table), "page": str(page)})
-        return
-    out.print(_table(front))
-    unfit = [point for point in points if point.reason]
-    for chip, reason in dict.fromkeys((point.chip, point.reason) for point in unfit):
-        out.print(f"does not fit {chip}: {reason}", markup=False, highlight=False)
-    out.print(f"{len(points)} points, {len(front)} on the front, {len(unfit)} that do not fit", highlight=False)
-    out.print(f"table: {table}\npage: {page}", soft_wrap=True, highlight=False)
+    else:
+        out.print(_table(front))
+        unfit = [point for point in points if point.reason]
+        for chip, reason in dict.fromkeys((point.chip, point.reason) for point in unfit):
+            out.print(f"does not fit {chip}: {reason}", markup=False, highlight=False)
+        out.print(f"{len(points)} points, {len(front)} on the front, {len(unfit)} that do not fit", highlight=False)
+        out.print(f"table: {table}\npage: {page}", soft_wrap=True, highlight=False)
+    if lost:
+        raise typer.Exit(1)
 
 
 def _table(front: Sequence[Point]) -> Table:

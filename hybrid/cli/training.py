@@ -1,4 +1,4 @@
-"""Training and measuring models: synthesize, train, evaluate, figures."""
+"""Training and measuring models: synthesize, extract, train, evaluate, figures."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 from rich.table import Table
 
-from hybrid.cli.common import JSON, app, err, out, print_json, progress
+from hybrid.cli.common import ADDRESS, JSON, WORKERS, app, err, out, print_json, progress
 
 if TYPE_CHECKING:
     from hybrid.datasets import DataSet
@@ -102,6 +102,57 @@ def synthesize(
 
 
 @app.command()
+def extract(
+    data: Path = DATA,
+    config: str = typer.Option("tiny", help="A shipped config (tiny, base, large), or a TOML file."),
+    changes: list[str] = typer.Option([], "--set", help="Change a key of the config: input.resize=160. Repeatable."),
+    cache: Path = typer.Option(Path("runs/cache"), help="Folder to keep the prepared clips in, for `train --cache`."),
+    layout: str = LAYOUT,
+    annotations: Path | None = ANNOTATIONS,
+    split: int = SPLIT,
+    missing: str = MISSING,
+    held_out: float = HELD_OUT,
+    workers: int | None = WORKERS,
+    address: str | None = ADDRESS,
+    as_json: bool = JSON,
+) -> None:
+    """Prepare the clips of a data set for training: I-frames, motion and residual, as the config wants them.
+
+    What is in the cache is not prepared again, so that the same command goes on where it was stopped.
+
+    Example: [bold]hybrid extract clips --cache runs/cache --workers 4 && hybrid train clips --cache runs/cache[/bold]
+    """
+    import hashlib
+
+    from hybrid.executor import Workers
+    from hybrid.model.config import load_config
+    from hybrid.training.apart import extract as prepare
+    from hybrid.training.splits import split as divide
+
+    loaded = load_config(config, changes)
+    clips = divide(_load(data, layout, annotations, split, missing), held_out)
+    settings = loaded.input.model_dump_json() + str(loaded.training.later_starts)
+    table = cache / f"clips-{hashlib.sha256(settings.encode()).hexdigest()[:8]}.parquet"
+    done, failed, total = 0, 0, sum(map(len, clips))
+    with progress() as tell:
+        for outcome in prepare(clips, loaded, cache, table, Workers(workers, address)):
+            done += 1
+            tell(outcome.item.clip.path.name, done, total)
+            if outcome.error is not None:
+                failed += 1
+                err.print(
+                    f"left out: {outcome.item}: {outcome.error.what}", markup=False, highlight=False, soft_wrap=True
+                )
+    if as_json:
+        print_json({"clips": done - failed, "failed": failed, "cache": str(cache), "table": str(table)})
+    else:
+        out.print(f"{done - failed} clips prepared, {failed} left out", highlight=False)
+        out.print(f"cache: {cache}\ntable: {table}", soft_wrap=True, highlight=False)
+    if failed and missing == "fail":
+        raise typer.Exit(1)
+
+
+@app.command()
 def evaluate(
     checkpoint: Path = typer.Argument(help="Checkpoint that `hybrid train` wrote."),
     data: Path = DATA,
@@ -114,6 +165,11 @@ def evaluate(
     missing: str = MISSING,
     held_out: float = HELD_OUT,
     picture: Path | None = typer.Option(None, help="PNG file for the confusion matrix."),
+    table: Path | None = typer.Option(
+        None, help="Folder for a Parquet table of every clip's logits; the same command goes on with it."
+    ),
+    workers: int | None = WORKERS,
+    address: str | None = ADDRESS,
     as_json: bool = JSON,
 ) -> None:
     """Measure a checkpoint on labelled clips: the held-out ones, or all with --held-out 1.
@@ -122,7 +178,10 @@ def evaluate(
     """
     from dataclasses import asdict
 
+    from hybrid.errors import HybridError
+    from hybrid.executor import Workers
     from hybrid.model.checkpoint import load_checkpoint
+    from hybrid.training.apart import evaluate_apart
     from hybrid.training.evaluate import evaluate as measure
     from hybrid.training.splits import check_labels
     from hybrid.training.splits import split as divide
@@ -131,10 +190,21 @@ def evaluate(
     dataset = _load(data, layout, annotations, split, missing)
     check_labels(dataset, loaded.model.config.classes)
     chosen = dataset.clips if held_out == 1 else divide(dataset, held_out)[1]
+    crew, died = Workers(workers, address), list[HybridError]()
     with progress() as tell:
         done = iter(range(1, len(chosen) + 1))
         bad = _left_out if missing == "skip" else None
-        result = measure(loaded, chosen, backend, lambda: tell(f"classify on {backend}", next(done), len(chosen)), bad)
+
+        def told() -> None:
+            tell(f"classify on {backend}", next(done), len(chosen))
+
+        if crew.here and table is None:
+            result = measure(loaded, chosen, backend, told, bad)
+        else:
+            where = table or Path("runs") / f"evaluate-{loaded.sha256[:8]}-{backend}.parquet"
+            result = evaluate_apart(checkpoint, chosen, backend, where, crew, told, bad, died.append)
+    for error in died:
+        err.print(f"left out: {error.where}: {error.what}", style="red", markup=False, highlight=False, soft_wrap=True)
     if picture is not None:
         from hybrid.report.confusion import draw_confusion
 
@@ -142,7 +212,13 @@ def evaluate(
     if as_json:
         rows = [asdict(row) for row in result.per_class()]
         print_json(asdict(result) | {"clips": len(result.predictions), "per_class": rows})
-        return
+    else:
+        _show(result, backend, picture)
+    if died:
+        raise typer.Exit(1)
+
+
+def _show(result: Evaluation, backend: str, picture: Path | None) -> None:
     for table in _tables(result):
         out.print(table)
     out.print(f"top-1 {result.top1:.1%}, top-5 {result.top5:.1%} on {len(result.predictions)} clips ({backend})")

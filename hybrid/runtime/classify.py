@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -107,6 +107,15 @@ class Classifier:
         self._engine = Engine(network, bundle.mapping, device.type)
         spikes_cross = not all(network.layer(name).neuron.readout for name in self._crossing)
         self._record_all = backend == "hwsim" and (bool(self._others) or spikes_cross)
+
+    @property
+    def timed(self) -> dict[Precision, Measurement]:
+        """How long the ANN part took in each precision so far; without what it gave."""
+        return {precision: replace(found, output=torch.empty(0)) for precision, found in self._timed.items()}
+
+    def take(self, timed: Mapping[Precision, Measurement]) -> None:
+        """Hold times that another process measured for true here, where none was measured yet."""
+        self._timed = {**timed, **self._timed}
 
     def classify(self, views: Views, read_s: float, name: str, tell: Tell) -> Classified:
         """Run one clip.

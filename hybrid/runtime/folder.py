@@ -16,7 +16,7 @@ from hybrid.report.trace import TRACE, write_trace
 from hybrid.runtime.alternatives import alternatives_of
 from hybrid.runtime.classify import Classified, Tell
 from hybrid.runtime.journal import Journal, Settings
-from hybrid.runtime.run import Warn, run_videos
+from hybrid.runtime.run import Help, Warn, run_videos
 from hybrid.runtime.trace import trace_of
 
 ALTERNATIVES = "alternatives.json"
@@ -31,6 +31,7 @@ def run_to_folder(
     journal: Journal | None = None,
     not_checked: Mapping[str, str] | None = None,
     readers: int = 2,
+    helped: Help | None = None,
     tell: Tell = lambda what, done, total: None,
     warn: Warn = lambda line: None,
 ) -> tuple[Report, Path]:
@@ -47,6 +48,7 @@ def run_to_folder(
         journal: of that folder, where results are to be kept one by one.
         not_checked: backends that the caller left out, and why.
         readers: threads that prepare the next videos.
+        helped: by whom, as `run_videos` takes it.
         tell: told (what, done, of how many).
         warn: told where a precision could not be kept.
 
@@ -66,9 +68,11 @@ def run_to_folder(
     goes_on = journal is not None and journal.finished > 0
     known = goes_on and all((folder / name).is_file() for name in (TRACE, ALTERNATIVES))
     report = run_videos(
-        bundle, videos, settings, journal=journal, not_checked=not_checked, readers=readers,
+        bundle, videos, settings, journal=journal, not_checked=not_checked, readers=readers, helped=helped,
         look=None if known else look, tell=tell, warn=warn,
     )  # fmt: skip
+    if journal is not None:
+        journal.write_table()
     report = report.model_copy(update={"alternatives": _read(folder / ALTERNATIVES)})
     tell("write the report", len(videos), len(videos))
     return report, write_report(report, folder)[1]

@@ -1,14 +1,17 @@
 """The folder of a run while it goes on: what is run, and one line per finished video.
 
 `run.json` says which bundle and settings the folder is about; `videos.jsonl` gets a line per video, written whole or
-not at all, so that a run that was stopped goes on where it was.
+not at all, so that a run that was stopped goes on where it was. `videos.parquet` holds the results as a table: what is
+in the lines and not yet in the table when a run is killed goes there when the folder is opened again.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +19,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hybrid.errors import BadInputError, HybridError
 from hybrid.files import write_aside
+from hybrid.parquet import Parts
 from hybrid.report.model import Failure, Precision, VideoResult
+from hybrid.runtime.table import SCHEMA, TABLE, key_of, row_of
 
 RUN, VIDEOS = "run.json", "videos.jsonl"
 OTHER_FOLDER = "choose another --out, or add --fresh to run everything anew"
@@ -74,6 +79,12 @@ class Journal:
             for place, line in read_lines(self._path):
                 self._end = place + len(line)
                 self._note(place, line)
+        self._table: Parts | None = None
+        if self._places:
+            self._table = self._open_table()
+            for identity in self._places:
+                if key_of(*identity) not in self._table:
+                    self._table.add(row_of(identity, *self._read(identity)))
 
     @property
     def finished(self) -> int:
@@ -86,8 +97,11 @@ class Journal:
 
     def result(self, video: Path) -> tuple[VideoResult, str]:
         """The result of a video that it holds, and what ran the ANN part, in words."""
+        return self._read(_identity(video))
+
+    def _read(self, identity: tuple[str, int, int]) -> tuple[VideoResult, str]:
         with self._path.open("rb") as file:
-            file.seek(self._places[_identity(video)])
+            file.seek(self._places[identity])
             line = Line.model_validate_json(file.readline())
         if line.result is None:
             raise RuntimeError("a line that was noted as a result holds none")
@@ -112,16 +126,35 @@ class Journal:
         if isinstance(outcome, VideoResult):
             self._places[(name, size, modified)] = self._end
         self._end += len(data)
+        if isinstance(outcome, VideoResult):
+            self._table = self._table or self._open_table()
+            self._table.add(row_of((name, size, modified), outcome, device))
+
+    def write_table(self) -> None:
+        """Write the rows that are not in the table yet.
+
+        Raises:
+            HybridError: where they cannot be written.
+        """
+        if self._table is not None:
+            self._table.flush()
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file, and write what is not in the table yet if that can be; else it goes there next time."""
+        with suppress(HybridError):
+            self.write_table()
         if self._file is not None:
             os.close(self._file)
             self._file = None
 
+    def _open_table(self) -> Parts:
+        return Parts(self.folder / TABLE, SCHEMA, "key", self._settings.model_dump_json())
+
     def _append(self, data: bytes) -> None:
         if self._file is None:
             self.folder.mkdir(parents=True, exist_ok=True)
+            if not self._places:  # nothing of an earlier run stays
+                shutil.rmtree(self.folder / TABLE, ignore_errors=True)
             write_aside(self.folder / RUN, (self._settings.model_dump_json(indent=1) + "\n").encode())
             self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT, 0o644)
             os.ftruncate(self._file, self._end)  # what is not to stay: a half line of a run that was killed

@@ -6,12 +6,15 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
-from ann_part.measure import resolve_device
-from ann_part.precision import check_precision
-from hybrid.bundle import Bundle
+from ann_part.measure import Measurement, resolve_device
+from ann_part.precision import Precision, check_precision
+from hybrid.bundle import Bundle, load_bundle
 from hybrid.errors import BadInputError, HybridError, VerificationError
+from hybrid.executor import WorkerDiedError, Workers, run_items
 from hybrid.report.aggregate import aggregate
 from hybrid.report.build import How, build_report
 from hybrid.report.model import Failure, Report, VideoResult
@@ -30,6 +33,19 @@ Look = Callable[[Path, Classified], None]
 Warn = Callable[[str], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Help:
+    """Workers that classify all videos but the first.
+
+    Attributes:
+        bundle: folder of the bundle that is run, from which each of them reads it.
+        workers: who they are.
+    """
+
+    bundle: Path
+    workers: Workers
+
+
 def settings_of(
     bundle: Bundle,
     backend: str = "hwsim",
@@ -45,12 +61,16 @@ def settings_of(
         ann_part.measure.DeviceError: for a device that is not there, or a precision that it does not compute in.
     """
     check_names((backend, *check))
-    digest = hashlib.sha256(bundle.manifest.model_dump_json().encode()).hexdigest()
     where = resolve_device(device)
     return Settings(
-        bundle=digest, backend=backend, check=tuple(dict.fromkeys(check)), device=where.type, repeats=repeats,
-        precision=check_precision(precision, where),
+        bundle=digest_of(bundle), backend=backend, check=tuple(dict.fromkeys(check)), device=where.type,
+        repeats=repeats, precision=check_precision(precision, where),
     )  # fmt: skip
+
+
+def digest_of(bundle: Bundle) -> str:
+    """The hash of a bundle's manifest, which holds those of all its files."""
+    return hashlib.sha256(bundle.manifest.model_dump_json().encode()).hexdigest()
 
 
 @contextmanager
@@ -71,6 +91,7 @@ def run_videos(
     journal: Journal | None = None,
     not_checked: Mapping[str, str] | None = None,
     readers: int = 2,
+    helped: Help | None = None,
     look: Look | None = None,
     tell: Tell = lambda what, done, total: None,
     warn: Warn = lambda line: None,
@@ -87,6 +108,7 @@ def run_videos(
         journal: where results are kept.
         not_checked: backends that the caller left out, and why; goes into the report.
         readers: threads that prepare the next videos.
+        helped: by whom; all is done in this process without. It needs a journal, since results come in any order.
         look: shown the first video that is classified now, with everything that it did.
         tell: told (what, done, of how many).
         warn: told where a precision could not be kept.
@@ -101,7 +123,10 @@ def run_videos(
         raise BadInputError("videos", "no video was given", "name at least one file")
     used = settings or settings_of(bundle)
     run = _Run(bundle, used, journal, look, warn, strict=journal is None or len(videos) == 1)
-    found = aggregate(run.outcomes(videos, readers, tell))
+    if helped is not None and journal is not None:
+        found = aggregate(run.outcomes_of_workers(videos, helped, journal, tell))
+    else:
+        found = aggregate(run.outcomes(videos, readers, tell))
     checked = tuple(dict.fromkeys((used.backend, *used.check))) if used.check else ()
     how = How(used.backend, checked, not_checked or {}, run.device, used.precision)
     return build_report(bundle, found, how)
@@ -145,6 +170,45 @@ class _Run:
                     journal.add(video, outcome, self.device)
                 yield outcome
 
+    def outcomes_of_workers(
+        self, videos: Sequence[Path], helped: Help, journal: Journal, tell: Tell
+    ) -> Iterator[VideoResult | Failure]:
+        """Every video in order. The first ones are made here, to the first that can be used, which times the ANN part
+        for all; then the workers make the rest, each result going to the journal as it comes, and are read from there.
+        """
+        failed: dict[Path, Failure] = {}
+        missing = iter([video for video in dict.fromkeys(videos) if not journal.holds(video)])
+        timed: dict[Precision, Measurement] = {}
+        with open_classifier(self._bundle, self.settings, self._warn) as classifier:
+            while not timed and (video := next(missing, None)) is not None:
+                tell(video.name, journal.finished, len(videos))
+                outcome = self._outcome(video, lambda video=video: self._load(video), classifier, tell)  # type: ignore[misc]
+                journal.add(video, outcome, self.device)
+                if isinstance(outcome, Failure):
+                    failed[video] = outcome
+                timed = classifier.timed
+        rest = list(missing)
+        work = _Work(helped.bundle.absolute(), self.settings, timed)
+        for done in run_items(rest, work, helped.workers) if rest else ():
+            if isinstance(done.error, WorkerDiedError):
+                died = done.error
+                made = _Made(Failure(video=str(done.item), where=died.where, what=died.what, fix=died.fix), "", ())
+            else:
+                made = done.get()
+            journal.add(done.item, made.outcome, made.device)
+            if isinstance(made.outcome, Failure):
+                failed[done.item] = made.outcome
+            for line in made.warnings:
+                self._warn(line)
+            tell(done.item.name, journal.finished + len(failed), len(videos))
+        for video in videos:
+            if video in failed:
+                yield failed[video]
+                continue
+            before, device = journal.result(video)
+            self.device = self.device or device
+            yield before
+
     def _load(self, video: Path) -> tuple[Views, float]:
         config = self._bundle.video_model().input
         if not self._warm:  # the first reading compiles the reader's kernels, which is no part of a video's time
@@ -176,3 +240,43 @@ class _Run:
             self._look(video, classified)
             self._look = None
         return result_of(self._bundle, str(video), classified, True if self.settings.check else None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """What a worker made of a video: the outcome, what ran the ANN part in words, and what there is to warn of."""
+
+    outcome: VideoResult | Failure
+    device: str
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Work:
+    """Classifies a video in any process that can read the bundle's folder."""
+
+    bundle: Path
+    settings: Settings
+    timed: Mapping[Precision, Measurement]
+
+    def __call__(self, video: Path) -> _Made:
+        run, classifier, warnings = _opened(self.bundle, self.settings)
+        classifier.take(self.timed)
+        outcome = run._outcome(video, lambda: run._load(video), classifier, lambda what, done, total: None)
+        told = tuple(warnings)
+        warnings.clear()
+        return _Made(outcome, run.device, told)
+
+
+@lru_cache(maxsize=1)
+def _opened(folder: Path, settings: Settings) -> tuple[_Run, Classifier, list[str]]:
+    """A bundle made ready in a worker, once; it ends with the process.
+
+    Raises:
+        BadInputError: for a folder that holds another bundle by now.
+    """
+    bundle, warnings, stack = load_bundle(folder), list[str](), ExitStack()
+    if digest_of(bundle) != settings.bundle:
+        raise BadInputError(str(folder), "the bundle was changed while it ran", "run the same command again")
+    run = _Run(bundle, settings, None, None, warnings.append, strict=False)
+    return run, stack.enter_context(open_classifier(bundle, settings, warnings.append)), warnings

@@ -11,15 +11,17 @@ from itertools import product
 from pathlib import Path
 
 from hwsim.chip import Chip
-from hybrid.errors import BadInputError, IllegalPlanError
-from hybrid.executor import run_points
+from hybrid.errors import BadInputError, HybridError, IllegalPlanError
+from hybrid.executor import WorkerDiedError, Workers, run_items
 from hybrid.graph import ModelGraph
+from hybrid.parquet import Parts
 from hybrid.partition.legality import violations
 from hybrid.partition.stage import Split, producers_of, splits
 from hybrid.platform import Host, Link
 from hybrid.sweep.record import Point
-from hybrid.sweep.store import appending, read_points
+from hybrid.sweep.store import appending, flat, read_points
 from hybrid.sweep.subject import Accuracy, Source, Subject, VideoSubject, load_subject
+from hybrid.sweep.table import SCHEMA, TABLE
 from hybrid.sweep.task import Target, Task, Work, traced
 
 
@@ -47,8 +49,9 @@ def sweep(
     source: Source,
     axes: Axes,
     folder: Path,
-    workers: int = 1,
+    workers: Workers | None = None,
     tell: Callable[[str, int, int], None] = lambda what, done, total: None,
+    skipped: Callable[[HybridError], None] = lambda error: None,
 ) -> tuple[Point, ...]:
     """All points of the axes; what is not in the folder yet is computed, and written there as it is done.
 
@@ -56,8 +59,9 @@ def sweep(
         source: the model.
         axes: what is varied.
         folder: of the points.
-        workers: processes.
+        workers: who computes; this process without.
         tell: told (what, done, of how many).
+        skipped: told of a split that killed its worker each time it was tried; its points are left out.
 
     Raises:
         BadInputError: for a model, data, split or interval that cannot be used, or a folder that is something else.
@@ -70,14 +74,21 @@ def sweep(
     keys = [target.key for task in tasks for target in task.targets]
     missing = [rest for task in tasks if (rest := _without(task, known)).targets]
     done = sum(key in known for key in keys)
-    with appending(folder) as append:
-        for points in run_points(missing, Work(source), workers):
-            for point in points:
-                append(point)
-                known[point.key] = point
-            done += len(points)
-            tell(f"interval {points[0].interval}, {points[0].split}", done, len(keys))
-    return tuple(known[key] for key in keys)
+    with appending(folder) as append, Parts(folder / TABLE, SCHEMA, "key") as parts:
+        for point in known.values():  # those that a killed sweep had no time to put there
+            parts.add(flat(point))
+        for outcome in run_items(missing, Work(source), workers):
+            task = outcome.item
+            if isinstance(outcome.error, WorkerDiedError):
+                skipped(outcome.error)
+            else:
+                for point in outcome.get():
+                    append(point)
+                    parts.add(flat(point))
+                    known[point.key] = point
+            done += len(task.targets)
+            tell(task.title, done, len(keys))
+    return tuple(known[key] for key in keys if key in known)
 
 
 def _tasks(subject: Subject, source: Source, axes: Axes, known: Mapping[str, Point]) -> Iterator[Task]:

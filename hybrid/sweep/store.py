@@ -69,7 +69,7 @@ def appending(folder: Path) -> Iterator[Append]:
 def write_table(points: Sequence[Point], front: Sequence[Point], folder: Path) -> Path:
     """Write all points as CSV, a column for each number; returns the path."""
     text, best = io.StringIO(newline=""), {point.key for point in front}
-    rows = [_flat(point) | {"front": int(point.key in best)} for point in points]
+    rows = [flat(point) | {"front": int(point.key in best)} for point in points]
     writer = csv.DictWriter(text, list(rows[0]) if rows else ["key"])
     writer.writeheader()
     writer.writerows(rows)
@@ -77,7 +77,8 @@ def write_table(points: Sequence[Point], front: Sequence[Point], folder: Path) -
     return folder / TABLE
 
 
-def _flat(point: Point) -> dict[str, Any]:
+def flat(point: Point) -> dict[str, Any]:
+    """A point as a row of numbers and words."""
     row: dict[str, Any] = {}
     for name, value in point.model_dump(exclude={"subject"}).items():
         if name in ("energy_j", "latency_s"):

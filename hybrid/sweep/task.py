@@ -50,6 +50,14 @@ class Task:
     targets: tuple[Target, ...]
     known: Accuracy | None
 
+    @property
+    def title(self) -> str:
+        """Interval and split in words."""
+        return f"interval {self.interval}, {self.label}"
+
+    def __str__(self) -> str:
+        return self.title
+
 
 @dataclass(frozen=True, slots=True)
 class Work:

@@ -65,6 +65,26 @@ def _read_views(clip: Path, config: InputConfig) -> Views:
     return to_views(gops, sizes_of(config))
 
 
+def prepare(clip: Path, config: ModelConfig, cache: Path | None, *, drawn: bool) -> list[Views]:
+    """A clip, and the copies of it that start later where it is trained on and the config wants them.
+
+    Args:
+        clip: the video.
+        config: of the model.
+        cache: folder for prepared clips.
+        drawn: whether GOPs are drawn from it to train; a clip that is measured has no copies.
+
+    Raises:
+        BadInputError: for a broken clip, or one shorter than one GOP.
+    """
+    taken = config.input
+    copies = [load_views(clip, taken, cache)]
+    if drawn and config.training.later_starts:
+        frames = sum(gop.frames for gop in index(clip))
+        copies += [load_views(clip, taken, cache, x) for x in LATER_STARTS if frames - x > taken.steps]
+    return copies
+
+
 class ClipDataset(Dataset[Item]):
     """Clips as (iframe [V, ...], motion [V, T, ...], residual [V, T, ...], label).
 
@@ -102,7 +122,7 @@ class ClipDataset(Dataset[Item]):
         self._copies: list[list[Views]] = []
         for clip in clips:
             try:
-                self._copies.append(self._prepare(clip.path, cache))
+                self._copies.append(prepare(clip.path, config, cache, drawn=seed is not None))
                 self._labels.append(config.classes.index(clip.label))
             except BadInputError as error:
                 if on_bad is None:
@@ -123,14 +143,6 @@ class ClipDataset(Dataset[Item]):
         count = len(views.iframe)
         middle = [int((i + 0.5) * count / config.views) for i in range(config.views)]
         return (*to_tensors(centre_crop(_pick(views, middle), config.crop), config), self._labels[item])
-
-    def _prepare(self, clip: Path, cache: Path | None) -> list[Views]:
-        config = self._config.input
-        copies = [load_views(clip, config, cache)]
-        if self._seed is not None and self._config.training.later_starts:
-            frames = sum(gop.frames for gop in index(clip))
-            copies += [load_views(clip, config, cache, x) for x in LATER_STARTS if frames - x > config.steps]
-        return copies
 
     def _draw(self, copies: Sequence[Views], generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         config, training = self._config.input, self._config.training

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -12,6 +12,7 @@ from torchmetrics.functional.classification import multiclass_accuracy, multicla
 
 from hybrid.datasets.records import LabelledClip
 from hybrid.errors import BadInputError
+from hybrid.executor import Outcome, run_items
 from hybrid.graph import trace
 from hybrid.model.checkpoint import Checkpoint
 from hybrid.model.inputs import chip_values, input_ports, to_tensors
@@ -98,24 +99,70 @@ def evaluate(
     Raises:
         BadInputError: for an unknown backend, no clips, or a clip that cannot be used.
     """
-    config, classes = checkpoint.model.config.input, checkpoint.model.config.classes
-    sampled = config.model_copy(update={"steps": gop_steps or config.steps})
-    forward: Forward | None = None
-    scores, labels = [], []
     with ExitStack() as stack:
-        for clip in clips:
-            try:
-                views = first_steps(load_clip(clip.path, sampled), config.steps)
-            except BadInputError as error:
-                if on_bad is None:
-                    raise
-                on_bad(clip.path, error)
-                continue
-            forward = forward or _forward(checkpoint, views, backend, on_chip, stack)
-            with torch.no_grad():
-                scores.append(forward(views).mean(0))
-            labels.append(classes.index(clip.label))
-            on_clip()
+        scorer = Scorer(checkpoint, backend, stack, on_chip=on_chip, gop_steps=gop_steps)
+        return summarize(checkpoint.model.config.classes, backend, run_items(clips, scorer), on_clip, on_bad)
+
+
+class Scorer:
+    """The logits of a clip, the mean over its views.
+
+    Args:
+        checkpoint: the model.
+        backend: as `evaluate` takes it.
+        stack: what the backend needs ends with it.
+        on_chip: as `evaluate` takes it.
+        gop_steps: as `evaluate` takes it.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        backend: str,
+        stack: ExitStack,
+        *,
+        on_chip: Sequence[str] | None = None,
+        gop_steps: int | None = None,
+    ) -> None:
+        self._checkpoint, self._backend, self._stack, self._on_chip = checkpoint, backend, stack, on_chip
+        self._config = checkpoint.model.config.input
+        self._sampled = self._config.model_copy(update={"steps": gop_steps or self._config.steps})
+        self._forward: Forward | None = None
+
+    def __call__(self, clip: LabelledClip) -> Tensor:
+        """The logits [classes].
+
+        Raises:
+            BadInputError: for an unknown backend, or a clip that cannot be used.
+        """
+        views = first_steps(load_clip(clip.path, self._sampled), self._config.steps)
+        if self._forward is None:
+            self._forward = _forward(self._checkpoint, views, self._backend, self._on_chip, self._stack)
+        with torch.no_grad():
+            return self._forward(views).mean(0)
+
+
+def summarize(
+    classes: tuple[str, ...],
+    backend: str,
+    outcomes: Iterable[Outcome[LabelledClip, Tensor]],
+    on_clip: Callable[[], None],
+    on_bad: OnBad | None,
+) -> Evaluation:
+    """Accuracy from the logits of every clip; the rest as `evaluate` says.
+
+    Raises:
+        BadInputError: where there are none, or for a clip that cannot be used.
+    """
+    scores, labels = [], []
+    for outcome in outcomes:
+        clip = outcome.item
+        if isinstance(outcome.error, BadInputError) and on_bad is not None:
+            on_bad(clip.path, outcome.error)
+            continue
+        scores.append(outcome.get())
+        labels.append(classes.index(clip.label))
+        on_clip()
     if not scores:
         raise BadInputError("clips", "there is nothing to evaluate on", "give a folder with clips")
     logits, truth = torch.stack(scores), torch.tensor(labels)

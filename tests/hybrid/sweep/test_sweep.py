@@ -108,7 +108,7 @@ def test_a_stopped_sweep_keeps_its_points_and_goes_on(hybrid, demo_clips, tmp_pa
     code, _, _ = hybrid(*given)
     assert code == 130
     assert len((to / "points.jsonl").read_text().splitlines()) == 3
-    assert {path.name for path in to.iterdir()} == {"points.jsonl"}
+    assert {path.name for path in to.iterdir()} == {"points.jsonl", "points.parquet"}
     code, out, err = hybrid(*given)
     assert code == 0, err
     assert "16 points" in out
