@@ -1,0 +1,198 @@
+"""One life of an output: its command is killed at random moments until one run of it ends undisturbed."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks.faults.commands import OUT, Command
+from benchmarks.faults.leftovers import broken, leaked, segments, temporary
+from benchmarks.faults.process import Started, Warm, start
+
+SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
+STOP_S = 20.0
+"""How long a command that is told to end may take, on a machine with other work."""
+GONE_S = 20.0
+"""How long other processes of a command may outlive it: a loader of torch looks after its parent every 5 s."""
+RUN_S = 300.0
+COLD = 0.15
+"""Share of the starts of a command that are not by fork."""
+
+
+@dataclass
+class Kill:
+    """One kill and what was found after it.
+
+    Attributes:
+        command: which one.
+        signal: its name.
+        everyone: whether all processes got it, or the first alone.
+        at_s: seconds after the start.
+        of_s: seconds that an undisturbed run takes.
+        cold: whether imports were to be made first.
+        code: how the command ended.
+        ended_s: seconds from the signal to the end of its first process.
+        gone_s: and of the last one.
+        faults: what is wrong; empty for a kill that was survived.
+    """
+
+    command: str
+    signal: str
+    everyone: bool
+    at_s: float
+    of_s: float
+    cold: bool
+    code: int | None = None
+    ended_s: float = 0.0
+    gone_s: float = 0.0
+    faults: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Life:
+    """Kills of one output, and what was found when it was done."""
+
+    command: str
+    kills: list[Kill]
+    faults: list[str]
+
+    def record(self) -> dict[str, Any]:
+        """As plain data."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Lab:
+    """What every life needs.
+
+    Attributes:
+        home: folder of the campaign.
+        base: environment of all commands.
+        warm: where to fork from.
+        took: seconds of an undisturbed run, by name of the command; forked, and with a new interpreter.
+        truth: its result.
+    """
+
+    home: Path
+    base: dict[str, str]
+    warm: Warm
+    took: dict[str, tuple[float, float]] = field(default_factory=dict)
+    truth: dict[str, Any] = field(default_factory=dict)
+
+    def begin(self, command: Command, folder: Path, *, cold: bool) -> Started:
+        """Start a command in a folder."""
+        temporary_files = {"TMPDIR": str(folder / "tmp")}
+        return start(list(command.arguments), folder, temporary_files, None if cold else self.warm, self.base)
+
+    def folder(self, command: Command) -> Path:
+        """A new folder, with the output of the command that comes before, if there is one."""
+        folder = self.home / "life"
+        shutil.rmtree(folder, ignore_errors=True)
+        for name in (OUT, "tmp"):
+            (folder / name).mkdir(parents=True)
+        if command.over:
+            kept = self.home / "before" / command.name.replace(" ", "-")
+            if not kept.exists():
+                started = start(list(command.over), folder, {}, self.warm, self.base)
+                if started.wait(RUN_S) != 0:
+                    raise RuntimeError(f"{command.name}: {started.stderr.read_text()}")
+                shutil.copytree(folder / OUT, kept)
+            shutil.copytree(kept, folder / OUT, dirs_exist_ok=True)
+        return folder
+
+    def measure(self, command: Command) -> None:
+        """Run it undisturbed: how long it takes, and its result."""
+        times = []
+        for cold in (False, True) if command.warm else (True, True):
+            folder, began = self.folder(command), time.monotonic()
+            if (started := self.begin(command, folder, cold=cold)).wait(RUN_S) != 0:
+                raise RuntimeError(f"{command.name}: {started.stderr.read_text()}")
+            times.append(time.monotonic() - began)
+            self.truth[command.name] = command.result(folder / OUT)
+        self.took[command.name] = (times[0], times[1])
+
+
+def live(lab: Lab, command: Command, rng: random.Random, most: int) -> Life:
+    """Kill a command up to `most` times, and let it end."""
+    folder, before = lab.folder(command), segments()
+    life = Life(command.name, [], [])
+    for _ in range(most):
+        cold = not command.warm or rng.random() < COLD
+        of_s = lab.took[command.name][cold]
+        kill = Kill(
+            command.name, signal.Signals(number := rng.choice(SIGNALS)).name, rng.random() < 0.5,
+            rng.uniform(0, of_s), of_s, cold,
+        )  # fmt: skip
+        started = lab.begin(command, folder, cold=cold)
+        if started.wait(kill.at_s) is None:
+            life.kills.append(kill)
+            _kill(started, kill, number)
+            kill.faults += _after(folder, before, number, started)
+        elif started.poll() == 0:
+            break
+        if started.poll() == 0:
+            break
+    life.faults += _end(lab, command, folder, before)
+    return life
+
+
+def _kill(started: Started, kill: Kill, number: int) -> None:
+    began = time.monotonic()
+    started.send(number, kill.everyone)
+    kill.code = started.wait(STOP_S)
+    kill.ended_s = time.monotonic() - began
+    if kill.code is None:
+        kill.faults.append(f"it went on for {STOP_S:g} s")
+        started.send(signal.SIGKILL, True)
+        started.wait(STOP_S)
+    orphans = started.gone(GONE_S)
+    kill.gone_s = time.monotonic() - began
+    kill.faults += [f"a process is left: {line}" for line in orphans]
+    if orphans:
+        started.send(signal.SIGKILL, True)
+    wanted = {signal.SIGTERM: (143, -15), signal.SIGINT: (130, -2)}.get(signal.Signals(number), (-9,))
+    if kill.code is not None and kill.code not in (0, *wanted):
+        kill.faults.append(f"exit code {kill.code}")
+
+
+def _after(folder: Path, before: set[str], number: int, started: Started) -> list[str]:
+    """What is wrong after a kill; what is written aside may stay after SIGKILL, until the next run."""
+    faults = [f"half-written: {line}" for line in broken(folder / OUT)]
+    text = started.stderr.read_text(errors="replace")
+    if "Traceback" in text or "this is a bug" in text:
+        faults.append(f"it says: {text.strip()[-600:]}")
+    if number != signal.SIGKILL:
+        faults += _left(folder, before)
+    return faults
+
+
+def _left(folder: Path, before: set[str]) -> list[str]:
+    faults = [f"left in shared memory: {name}" for name in leaked(before)]
+    faults += [f"left in the output: {name}" for name in temporary(folder / OUT)]
+    return faults + [f"left in the temporary folder: {path.name}" for path in (folder / "tmp").iterdir()]
+
+
+def _end(lab: Lab, command: Command, folder: Path, before: set[str]) -> list[str]:
+    """Let it end, and compare its result with that of a run that nobody disturbed."""
+    started = lab.begin(command, folder, cold=not command.warm)
+    code = started.wait(RUN_S)
+    if code != 0:
+        return [f"the next run ended with {code}: {started.stderr.read_text(errors='replace').strip()[-600:]}"]
+    faults = [f"a process is left: {line}" for line in started.gone(GONE_S)]
+    faults += [f"half-written: {line}" for line in broken(folder / OUT)] + _left(folder, before)
+    return faults + differences(command.result(folder / OUT), lab.truth[command.name])
+
+
+def differences(found: Any, wanted: Any) -> list[str]:
+    """What of a result is not as in the undisturbed run."""
+    names = [name for name in wanted if found.get(name) != wanted[name]]
+    return [f"another result: {name}: {str(found.get(name))[:200]} is not {str(wanted[name])[:200]}" for name in names]
+
+
+Tell = Callable[[Life], None]
