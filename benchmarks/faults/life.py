@@ -7,6 +7,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,10 @@ STOP_S = 20.0
 GONE_S = 20.0
 """How long other processes of a command may outlive it: a loader of torch looks after its parent every 5 s."""
 RUN_S = 300.0
+AT_CHANGE = 0.5
+"""Share of the kills that wait for the output to change: writing takes a small part of the time."""
+CHANGES, SOON_S = 8, 0.02
+"""Up to how many changes are waited for, and how long after the last of them the signal is sent at most."""
 COLD = 0.15
 """Share of the starts of a command that are not by fork."""
 
@@ -36,6 +41,7 @@ class Kill:
         at_s: seconds after the start.
         of_s: seconds that an undisturbed run takes.
         cold: whether imports were to be made first.
+        at_change: the kill came just after the output had changed that often; 0 where only the time was drawn.
         code: how the command ended.
         ended_s: seconds from the signal to the end of its first process.
         gone_s: and of the last one.
@@ -48,6 +54,7 @@ class Kill:
     at_s: float
     of_s: float
     cold: bool
+    at_change: int = 0
     code: int | None = None
     ended_s: float = 0.0
     gone_s: float = 0.0
@@ -129,8 +136,10 @@ def live(lab: Lab, command: Command, rng: random.Random, most: int) -> Life:
             command.name, signal.Signals(number := rng.choice(SIGNALS)).name, rng.random() < 0.5,
             rng.uniform(0, of_s), of_s, cold,
         )  # fmt: skip
+        if rng.random() < AT_CHANGE:
+            kill.at_change = rng.randint(1, CHANGES)
         started = lab.begin(command, folder, cold=cold)
-        if started.wait(kill.at_s) is None:
+        if _wait(started, kill, folder / OUT, rng.uniform(0, SOON_S)):
             life.kills.append(kill)
             _kill(started, kill, number)
             kill.faults += _after(folder, before, number, started)
@@ -140,6 +149,32 @@ def live(lab: Lab, command: Command, rng: random.Random, most: int) -> Life:
             break
     life.faults += _end(lab, command, folder, before)
     return life
+
+
+def _wait(started: Started, kill: Kill, out: Path, soon_s: float) -> bool:
+    """Wait for the moment of the kill; whether the command still runs."""
+    began, changes, seen = time.monotonic(), 0, _look(out)
+    if not kill.at_change:
+        return started.wait(kill.at_s) is None
+    while started.poll() is None and time.monotonic() < began + RUN_S:
+        if (now := _look(out)) != seen:
+            seen, changes = now, changes + 1
+        if changes == kill.at_change:
+            time.sleep(soon_s)
+            kill.at_s = time.monotonic() - began
+            return started.poll() is None
+        time.sleep(0.001)
+    return False
+
+
+def _look(out: Path) -> list[tuple[str, int, int]]:
+    """What is there: names, inodes and sizes."""
+    found = []
+    for path in out.rglob("*"):
+        with suppress(OSError):
+            state = path.lstat()
+            found.append((str(path), state.st_ino, state.st_size))
+    return sorted(found)
 
 
 def _kill(started: Started, kill: Kill, number: int) -> None:
