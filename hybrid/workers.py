@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
 import sys
 import threading
@@ -12,6 +13,10 @@ from typing import Any
 
 POLITE_TRIES = 8
 """How often a worker is asked to end, five times a second, before it is killed."""
+LAUNCHER = "HYBRID_LAUNCHER"
+"""Environment variable: number of the process that started this one to train together with it."""
+LOOK_S = 0.5
+"""How often a process looks whether its launcher lives."""
 
 
 class Crew(SpawnContext):
@@ -47,11 +52,36 @@ def begin_worker() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
+def end_with_launcher() -> None:
+    """Let this process end with the one that started it, where Lightning starts a command again for more devices.
+
+    The first process notes its number in the environment, which the others inherit; where something else starts all
+    processes, such as torchrun, they are left to it.
+    """
+    if os.environ.get("LOCAL_RANK", "0") == "0":
+        os.environ[LAUNCHER] = str(os.getpid())
+    elif LAUNCHER in os.environ:
+        threading.Thread(target=_end_with_launcher, args=(int(os.environ[LAUNCHER]),), daemon=True).start()
+
+
+def _end_with_launcher(launcher: int) -> None:
+    while os.getppid() == launcher:
+        time.sleep(LOOK_S)
+    _tell_to_end()
+    os._exit(143)  # what it waits for in its libraries never comes
+
+
 def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
-        while True:  # again, should the first one fall into a callback that swallows it
-            # to the main thread, whose waiting read only a signal of its own interrupts
-            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
-            time.sleep(0.2)
+        while True:
+            _tell_to_end()
+
+
+def _tell_to_end() -> None:
+    """Again and again, should the first one fall into a callback that swallows it."""
+    for _ in range(POLITE_TRIES):
+        # to the main thread, whose waiting read only a signal of its own interrupts
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
+        time.sleep(0.2)

@@ -11,7 +11,7 @@ from typing import Any
 
 import lightning
 import torch
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.loggers import TensorBoardLogger
 from torch.utils.data import DataLoader, Sampler
 
 from hybrid.errors import BadInputError, HybridError
@@ -20,10 +20,13 @@ from hybrid.model.config import ModelConfig
 from hybrid.model.hybrid_model import HybridModel
 from hybrid.training.dataset import ClipDataset, EpochSampler, OnBad, ShareSampler
 from hybrid.training.initialise import scale_to_firing_rate
-from hybrid.training.module import TrainingModule
+from hybrid.files import FULL, unwritten
+from hybrid.training.metrics import MetricsLogger
+from hybrid.training.module import NotFiniteError, TrainingModule
 from hybrid.training.progress import Progress
-from hybrid.training.runfolder import RunFolder
+from hybrid.training.runfolder import RunFolder, StateFile
 from hybrid.training.splits import Clips
+from hybrid.workers import end_with_launcher
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +108,8 @@ def train(
     Raises:
         BadInputError: for a clip that cannot be used, a run folder of another training, or weights of another
             config to start from.
-        HybridError: for a loss that is not finite; the last good epoch is kept as a checkpoint.
+        HybridError: for a loss that is not finite, the last good epoch is kept as a checkpoint then; for a disk that
+            is full; where another process of this training ended.
     """
     for talker in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(talker).setLevel(logging.WARNING)
@@ -141,9 +145,18 @@ def train(
     progress = Progress(on_epoch)
     trainer = _trainer(config, folder, hardware, progress)
     try:
+        end_with_launcher()
         trainer.fit(module, to_train, to_measure, ckpt_path=folder.resume_from, weights_only=True)
-    except HybridError as error:
+        if to_measure and "accuracy" not in trainer.callback_metrics:  # stopped between the last epoch and the end
+            module.quantise(config.training.epochs - 1)
+            trainer.validate(module, to_measure, verbose=False)
+            module.quantise(None)
+    except NotFiniteError as error:
         raise HybridError(error.where, error.what, f"{error.fix}; {folder.keep_last_good(config)}") from error
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise unwritten(folder.path, error) from error
     except RuntimeError as error:
         if hardware.devices > 1 and any(name in str(error).lower() for name in ("gloo", "nccl")):
             fix = "its own message says why; then the same command goes on after the last whole epoch"
@@ -189,7 +202,7 @@ def _trainer(config: ModelConfig, folder: RunFolder, hardware: Hardware, progres
         strategy = "ddp_find_unused_parameters_true"  # the streams of a model may lack an input
     logs = folder.path / "logs"
     loggers = [
-        CSVLogger(logs, name="csv", version=f"from_epoch_{folder.epochs_done}"),
+        MetricsLogger(logs / "csv", f"from_epoch_{folder.epochs_done}"),
         TensorBoardLogger(logs, name="tensorboard", version=f"from_epoch_{folder.epochs_done}"),
     ]
     return lightning.Trainer(
@@ -197,6 +210,7 @@ def _trainer(config: ModelConfig, folder: RunFolder, hardware: Hardware, progres
         max_epochs=config.training.epochs, check_val_every_n_epoch=config.training.epochs,
         deterministic="warn" if on_gpu else True, num_sanity_val_steps=0, log_every_n_steps=1, logger=loggers,
         enable_model_summary=False, enable_progress_bar=False, callbacks=[progress, folder.saver()],
+        plugins=[StateFile()],
         use_distributed_sampler=False,  # ours keep the batches of one process
     )  # fmt: skip
 
