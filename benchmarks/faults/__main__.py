@@ -46,7 +46,7 @@ def campaign(home: Path, kills: int, seed: int, only: tuple[str, ...]) -> list[L
         make_bundle(lab, inputs)
         for command in chosen:
             lab.measure(command)
-            print(f"{command.name}: {lab.took[command.name][0]:.1f} s, {lab.took[command.name][1]:.1f} s cold")
+            print(f"{command.name}: {lab.took[command.name][0]:.1f} s, {lab.took[command.name][1]:.1f} s cold", flush=True)
         lives: list[Life] = []
         while (count := sum(len(life.kills) for life in lives)) < kills:
             life = live(lab, chosen[len(lives) % len(chosen)], rng, min(rng.randint(1, MOST), kills - count))
