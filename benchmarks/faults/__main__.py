@@ -7,52 +7,70 @@ import json
 import random
 import tempfile
 import time
+from dataclasses import asdict
+from itertools import cycle
 from pathlib import Path
 
 from benchmarks.faults.commands import Inputs, commands, compiling, prepare
 from benchmarks.faults.life import RUN_S, Lab, Life, live
+from benchmarks.faults.places import Case, cases, move_into_namespace
 from benchmarks.faults.process import Warm, environment, start
 from hybrid.files import make_folder, write_aside
 
 MOST = 3
 """Kills of one life."""
+HEAVIEST = 4
+"""Turns of a command in a round."""
 
 
 def main() -> None:
     """Kill, count, and say what did not survive; the exit code is 1 where something did not."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--kills", type=int, default=200)
+    arguments.add_argument("--places", action="store_true", help="full disks, read-only folders, changed clocks too")
     arguments.add_argument("--seed", type=int, default=0)
-    arguments.add_argument("--only", action="append", default=[], help="commands whose name begins so; repeatable")
-    arguments.add_argument("--out", type=Path, help="JSON file for every kill")
+    arguments.add_argument("--only", action="append", default=[], help="a command's name; repeatable")
+    arguments.add_argument("--out", type=Path, help="JSON file for every kill and every place")
     options = arguments.parse_args()
-    with tempfile.TemporaryDirectory(prefix="faults-") as name:
-        lives = campaign(Path(name), options.kills, options.seed, tuple(options.only))
+    if options.places:
+        move_into_namespace()
+    with tempfile.TemporaryDirectory(prefix="faults-", ignore_cleanup_errors=True) as name:
+        lives, found = campaign(Path(name), options)
     kills = [kill for life in lives for kill in life.kills]
     bad = [life for life in lives if life.faults or any(kill.faults for kill in life.kills)]
+    wrong = [case for case in found if case.faults]
     print(f"{len(kills)} kills in {len(lives)} lives, {len(bad)} lives with a fault")
+    print(f"{len(found)} places, {len(wrong)} with a fault")
     if options.out:
         make_folder(options.out.parent)
-        write_aside(options.out, (json.dumps([life.record() for life in lives], indent=1) + "\n").encode())
-    raise SystemExit(1 if bad else 0)
+        record = {"lives": [asdict(life) for life in lives], "places": [asdict(case) for case in found]}
+        write_aside(options.out, (json.dumps(record, indent=1) + "\n").encode())
+    raise SystemExit(1 if bad or wrong else 0)
 
 
-def campaign(home: Path, kills: int, seed: int, only: tuple[str, ...]) -> list[Life]:
-    """Lives of the commands in turn, until there were that many kills."""
-    inputs, base, rng = prepare(home), environment(home), random.Random(seed)
-    chosen = [command for command in commands(inputs) if not only or command.name.startswith(only)]
+def campaign(home: Path, options: argparse.Namespace) -> tuple[list[Life], list[Case]]:
+    """Lives of the commands in turn, until there were that many kills; then every command in every place."""
+    inputs, base, rng = prepare(home), environment(home), random.Random(options.seed)
+    chosen = [command for command in commands(inputs) if not options.only or command.name in options.only]
+    lives: list[Life] = []
+    found: list[Case] = []
     with Warm(base) as warm:
         lab = Lab(home, base, warm)
         make_bundle(lab, inputs)
         for command in chosen:
             lab.measure(command)
-            print(f"{command.name}: {lab.took[command.name][0]:.1f} s, {lab.took[command.name][1]:.1f} s cold", flush=True)
-        lives: list[Life] = []
-        while (count := sum(len(life.kills) for life in lives)) < kills:
-            life = live(lab, chosen[len(lives) % len(chosen)], rng, min(rng.randint(1, MOST), kills - count))
-            lives.append(life)
-            show(life)
-    return lives
+            print(
+                f"{command.name}: {lab.took[command.name][0]:.1f} s, {lab.took[command.name][1]:.1f} s cold", flush=True
+            )
+        turns = cycle(command for n in range(HEAVIEST) for command in chosen if n < command.weight)
+        while (count := sum(len(life.kills) for life in lives)) < options.kills:
+            lives.append(live(lab, next(turns), rng, min(rng.randint(1, MOST), options.kills - count)))
+            show(lives[-1])
+        for case in (case for command in chosen if options.places for case in cases(lab, command, rng)):
+            found.append(case)
+            clock = time.strftime("%H:%M:%S")
+            print(f"{clock} {case.command}, {case.place}: {case.code}", *case.faults, sep="\n    ", flush=True)
+    return lives, found
 
 
 def make_bundle(lab: Lab, inputs: Inputs) -> None:

@@ -29,6 +29,7 @@ class Command:
         result: what an undisturbed run and one that was killed and went on must have in common.
         over: another command whose output lies there before; its result may stay until this one is done.
         warm: whether it may be started by fork.
+        weight: how often its turn comes in a round; those that take long come once.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Command:
     result: Callable[[Path], Any]
     over: tuple[str, ...] = ()
     warm: bool = True
+    weight: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,19 +84,22 @@ def commands(inputs: Inputs) -> tuple[Command, ...]:
         "sweep", str(inputs.checkpoint), "--calibrate", str(inputs.clips[0]), "--interval", "11", "--interval", "5",
         "--out", f"{OUT}/sweep",
     )  # fmt: skip
+    changes = ('classes=["Run", "Sit"]', "training.epochs=4", "input.views=1", "training.batch=2")
     train = (
-        "train", str(inputs.data), "--set", 'classes=["Run", "Sit"]', "--set", "training.epochs=4", "--set", "input.views=1", "--set", "training.batch=2",
+        "train", str(inputs.data), *(word for change in changes for word in ("--set", change)),
         "--held-out", "0.34", "--accelerator", "cpu", "--out", f"{OUT}/model.safetensors",
     )  # fmt: skip
     return (
-        Command("compile", compiling(inputs, bundle), files),
-        Command("compile over a bundle", compiling(inputs, bundle), files, compiling(inputs, bundle, "loihi1")),
-        Command("run", run, classified),
-        Command("run on Lava", (*run, "--backend", "lava-fused"), classified),
-        Command("sweep", sweep, swept),
+        Command("compile", compiling(inputs, bundle), files, weight=2),
+        Command(
+            "compile over a bundle", compiling(inputs, bundle), files, compiling(inputs, bundle, "loihi1"), weight=3
+        ),
+        Command("run", run, classified, weight=4),
+        Command("run on Lava", (*run, "--backend", "lava-fused"), classified, weight=2),
+        Command("sweep", sweep, swept, weight=4),
         Command("sweep, 2 workers", (*sweep, "--workers", "2"), swept, warm=False),
-        Command("train", train, trained),
-        Command("train, 2 loaders", (*train, "--workers", "2"), trained),
+        Command("train", train, trained, weight=4),
+        Command("train, 2 loaders", (*train, "--workers", "2"), trained, weight=3),
         Command("train, 2 processes", (*train, "--devices", "2"), trained, warm=False),
     )
 

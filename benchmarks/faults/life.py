@@ -6,10 +6,11 @@ import random
 import shutil
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from benchmarks.faults.commands import OUT, Command
@@ -69,10 +70,6 @@ class Life:
     kills: list[Kill]
     faults: list[str]
 
-    def record(self) -> dict[str, Any]:
-        """As plain data."""
-        return asdict(self)
-
 
 @dataclass(frozen=True)
 class Lab:
@@ -84,6 +81,7 @@ class Lab:
         warm: where to fork from.
         took: seconds of an undisturbed run, by name of the command; forked, and with a new interpreter.
         truth: its result.
+        bytes: of its output, in whole pages.
     """
 
     home: Path
@@ -91,43 +89,55 @@ class Lab:
     warm: Warm
     took: dict[str, tuple[float, float]] = field(default_factory=dict)
     truth: dict[str, Any] = field(default_factory=dict)
+    bytes: dict[str, int] = field(default_factory=dict)
 
-    def begin(self, command: Command, folder: Path, *, cold: bool) -> Started:
+    def begin(
+        self, command: Command, folder: Path, *, cold: bool, extra: Mapping[str, str] = MappingProxyType({})
+    ) -> Started:
         """Start a command in a folder."""
-        temporary_files = {"TMPDIR": str(folder / "tmp")}
-        return start(list(command.arguments), folder, temporary_files, None if cold else self.warm, self.base)
+        variables = {"TMPDIR": str(folder / "tmp"), **extra}
+        return start(list(command.arguments), folder, variables, None if cold else self.warm, self.base)
 
     def folder(self, command: Command) -> Path:
-        """A new folder, with the output of the command that comes before, if there is one."""
+        """A new folder for a life, with an empty one for the output."""
         folder = self.home / "life"
         shutil.rmtree(folder, ignore_errors=True)
         for name in (OUT, "tmp"):
             (folder / name).mkdir(parents=True)
-        if command.over:
-            kept = self.home / "before" / command.name.replace(" ", "-")
-            if not kept.exists():
-                started = start(list(command.over), folder, {}, self.warm, self.base)
-                if started.wait(RUN_S) != 0:
-                    raise RuntimeError(f"{command.name}: {started.stderr.read_text()}")
-                shutil.copytree(folder / OUT, kept)
-            shutil.copytree(kept, folder / OUT, dirs_exist_ok=True)
         return folder
+
+    def fill(self, command: Command, folder: Path) -> int:
+        """Put there what the command that comes before left, if there is one; the bytes that it takes."""
+        if not command.over:
+            return 0
+        kept = self.home / "before" / command.name.replace(" ", "-")
+        if not kept.exists():
+            started = start(list(command.over), folder, {}, self.warm, self.base)
+            if started.wait(RUN_S) != 0:
+                raise RuntimeError(f"{command.name}: {started.stderr.read_text()}")
+            shutil.copytree(folder / OUT, kept)
+        shutil.copytree(kept, folder / OUT, dirs_exist_ok=True)
+        return size(kept)
 
     def measure(self, command: Command) -> None:
         """Run it undisturbed: how long it takes, and its result."""
         times = []
-        for cold in (False, True) if command.warm else (True, True):
-            folder, began = self.folder(command), time.monotonic()
+        for cold in (False, True) if command.warm else (True,):
+            folder = self.folder(command)
+            self.fill(command, folder)
+            began = time.monotonic()
             if (started := self.begin(command, folder, cold=cold)).wait(RUN_S) != 0:
                 raise RuntimeError(f"{command.name}: {started.stderr.read_text()}")
             times.append(time.monotonic() - began)
-            self.truth[command.name] = command.result(folder / OUT)
-        self.took[command.name] = (times[0], times[1])
+        self.truth[command.name] = command.result(folder / OUT)
+        self.bytes[command.name] = size(folder / OUT)
+        self.took[command.name] = (times[0], times[-1])
 
 
 def live(lab: Lab, command: Command, rng: random.Random, most: int) -> Life:
     """Kill a command up to `most` times, and let it end."""
     folder, before = lab.folder(command), segments()
+    lab.fill(command, folder)
     life = Life(command.name, [], [])
     for _ in range(most):
         cold = not command.warm or rng.random() < COLD
@@ -147,7 +157,7 @@ def live(lab: Lab, command: Command, rng: random.Random, most: int) -> Life:
             break
         if started.poll() == 0:
             break
-    life.faults += _end(lab, command, folder, before)
+    life.faults += end(lab, command, folder, before)
     return life
 
 
@@ -203,24 +213,25 @@ def _after(folder: Path, before: set[str], number: int, started: Started) -> lis
     if "Traceback" in text or "this is a bug" in text:
         faults.append(f"it says: {text.strip()[-600:]}")
     if number != signal.SIGKILL:
-        faults += _left(folder, before)
+        faults += left(folder, before)
     return faults
 
 
-def _left(folder: Path, before: set[str]) -> list[str]:
+def left(folder: Path, before: set[str]) -> list[str]:
+    """What a command that has ended left of its own: segments and temporary files."""
     faults = [f"left in shared memory: {name}" for name in leaked(before)]
     faults += [f"left in the output: {name}" for name in temporary(folder / OUT)]
     return faults + [f"left in the temporary folder: {path.name}" for path in (folder / "tmp").iterdir()]
 
 
-def _end(lab: Lab, command: Command, folder: Path, before: set[str]) -> list[str]:
+def end(lab: Lab, command: Command, folder: Path, before: set[str]) -> list[str]:
     """Let it end, and compare its result with that of a run that nobody disturbed."""
     started = lab.begin(command, folder, cold=not command.warm)
     code = started.wait(RUN_S)
     if code != 0:
         return [f"the next run ended with {code}: {started.stderr.read_text(errors='replace').strip()[-600:]}"]
     faults = [f"a process is left: {line}" for line in started.gone(GONE_S)]
-    faults += [f"half-written: {line}" for line in broken(folder / OUT)] + _left(folder, before)
+    faults += [f"half-written: {line}" for line in broken(folder / OUT)] + left(folder, before)
     return faults + differences(command.result(folder / OUT), lab.truth[command.name])
 
 
@@ -230,4 +241,6 @@ def differences(found: Any, wanted: Any) -> list[str]:
     return [f"another result: {name}: {str(found.get(name))[:200]} is not {str(wanted[name])[:200]}" for name in names]
 
 
-Tell = Callable[[Life], None]
+def size(folder: Path) -> int:
+    """Bytes of all files of a folder, in whole pages."""
+    return sum(-(-path.stat().st_size // 4096) * 4096 for path in folder.rglob("*") if path.is_file())

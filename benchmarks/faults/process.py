@@ -101,13 +101,15 @@ class Warm:
 
     def order(self, order: dict[str, Any]) -> int:
         """Start a command; its process id."""
-        assert self._process is not None and self._process.stdin is not None
+        assert self._process is not None
+        assert self._process.stdin is not None
         self._process.stdin.write((json.dumps(order) + "\n").encode())
         return int(self.answer(None))
 
     def answer(self, timeout_s: float | None) -> Any:
         """The next line, or None where there is none within that time."""
-        assert self._process is not None and self._process.stdout is not None
+        assert self._process is not None
+        assert self._process.stdout is not None
         if not select.select([self._process.stdout], [], [], timeout_s)[0]:
             return None
         line = self._process.stdout.readline()

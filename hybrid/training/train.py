@@ -15,12 +15,12 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch.utils.data import DataLoader, Sampler
 
 from hybrid.errors import BadInputError, HybridError
+from hybrid.files import FULL, unwritten
 from hybrid.model.checkpoint import save_checkpoint
 from hybrid.model.config import ModelConfig
 from hybrid.model.hybrid_model import HybridModel
 from hybrid.training.dataset import ClipDataset, EpochSampler, OnBad, ShareSampler
 from hybrid.training.initialise import scale_to_firing_rate
-from hybrid.files import FULL, unwritten
 from hybrid.training.metrics import MetricsLogger
 from hybrid.training.module import NotFiniteError, TrainingModule
 from hybrid.training.progress import Progress
