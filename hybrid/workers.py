@@ -52,16 +52,22 @@ def begin_worker() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
-def end_with_launcher() -> None:
-    """Let this process end with the one that started it, where Lightning starts a command again for more devices.
-
-    The first process notes its number in the environment, which the others inherit; where something else starts all
-    processes, such as torchrun, they are left to it.
-    """
+def lead() -> None:
+    """Note in the environment that this process is the one that starts others to train together with it."""
     if os.environ.get("LOCAL_RANK", "0") == "0":
         os.environ[LAUNCHER] = str(os.getpid())
-    elif LAUNCHER in os.environ:
-        threading.Thread(target=_end_with_launcher, args=(int(os.environ[LAUNCHER]),), daemon=True).start()
+
+
+def follow() -> bool:
+    """End with the process that started this one to train together with it, if there is one; whether there is.
+
+    Lightning starts a command again for each further device. Where something else starts all processes, such as
+    torchrun, they are left to it.
+    """
+    if LAUNCHER not in os.environ or os.environ.get("LOCAL_RANK", "0") == "0":
+        return False
+    threading.Thread(target=_end_with_launcher, args=(int(os.environ[LAUNCHER]),), daemon=True).start()
+    return True
 
 
 def _end_with_launcher(launcher: int) -> None:

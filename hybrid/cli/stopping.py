@@ -11,6 +11,8 @@ import time
 from types import FrameType
 from typing import Any
 
+from hybrid.workers import follow
+
 AGAIN_S = 3.0
 """After which time a command that was told to end, and still works, is told again."""
 TRIES = 4
@@ -31,10 +33,14 @@ class Stop:
 
     def listen(self) -> None:
         """Hear SIGTERM, and Ctrl-C unless whoever started us wants it ignored, as shells do for background jobs."""
+        sys.unraisablehook = self._swallowed
+        if follow():  # Lightning kills the first process when another one ends before it: let it end first
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            signal.signal(signal.SIGTERM, lambda *_: _thread.start_new_thread(_end_later, ()))
+            return
         signal.signal(signal.SIGTERM, self._hear)
         if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
             signal.signal(signal.SIGINT, self._hear)
-        sys.unraisablehook = self._swallowed
 
     def end(self) -> None:
         """The command has ended, well or not: what is left takes its time, but not for ever."""
@@ -61,6 +67,11 @@ class Stop:
         os._exit(128 + number)
 
     def _swallowed(self, error: Any) -> None:
-        """An exception in a destructor or a callback goes no further; ours is no news, and comes again."""
-        if self.code is None or not isinstance(error.exc_value, KeyboardInterrupt | SystemExit):
+        """An exception in a destructor or a callback goes no further; ours, and what it causes, is no news."""
+        if self.code is None:
             self._hook(error)
+
+
+def _end_later() -> None:
+    time.sleep(AGAIN_S)
+    os._exit(128 + signal.SIGTERM)

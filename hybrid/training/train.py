@@ -26,7 +26,7 @@ from hybrid.training.module import NotFiniteError, TrainingModule
 from hybrid.training.progress import Progress
 from hybrid.training.runfolder import RunFolder, StateFile
 from hybrid.training.splits import Clips
-from hybrid.workers import end_with_launcher
+from hybrid.workers import follow, lead
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +115,8 @@ def train(
         logging.getLogger(talker).setLevel(logging.WARNING)
     for known in ("You defined a `validation_step` but have no `val_dataloader`", "Experiment logs directory"):
         warnings.filterwarnings("ignore", known)
+    lead()
+    follow()
     lightning.seed_everything(seed, verbose=False)
     folder = RunFolder.open(out, config, seed, clips, command)
     done = iter(range(1, len(clips[0]) + len(clips[1]) + 1))
@@ -145,7 +147,6 @@ def train(
     progress = Progress(on_epoch)
     trainer = _trainer(config, folder, hardware, progress)
     try:
-        end_with_launcher()
         trainer.fit(module, to_train, to_measure, ckpt_path=folder.resume_from, weights_only=True)
         if to_measure and "accuracy" not in trainer.callback_metrics:  # stopped between the last epoch and the end
             module.quantise(config.training.epochs - 1)
