@@ -17,7 +17,7 @@ from benchmarks.faults.places import Case, cases, move_into_namespace
 from benchmarks.faults.process import Warm, environment, start
 from hybrid.files import make_folder, write_aside
 
-MOST = 3
+MOST = 6
 """Kills of one life."""
 HEAVIEST = 4
 """Turns of a command in a round."""
@@ -54,8 +54,9 @@ def campaign(home: Path, options: argparse.Namespace) -> tuple[list[Life], list[
     chosen = [command for command in commands(inputs) if not options.only or command.name in options.only]
     lives: list[Life] = []
     found: list[Case] = []
+    began = time.monotonic()
     with Warm(base) as warm:
-        lab = Lab(home, base, warm)
+        lab = Lab(home, base, warm, time.monotonic() - began)
         make_bundle(lab, inputs)
         for command in chosen:
             lab.measure(command)

@@ -119,9 +119,11 @@ class Warm:
 
 
 def environment(home: Path) -> dict[str, str]:
-    """Ours, with this tree's packages, and byte code and kernels kept where every run finds them."""
-    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    return kept | {"PYTHONPATH": str(ROOT), "PYTHONPYCACHEPREFIX": str(home / "bytecode"), "OMP_WAIT_POLICY": "passive"}
+    """Ours, with this tree's packages; byte code is kept in a folder of the campaign where it is kept nowhere else."""
+    found = dict(os.environ)
+    if found.pop("PYTHONDONTWRITEBYTECODE", None):
+        found.setdefault("PYTHONPYCACHEPREFIX", str(home / "bytecode"))
+    return found | {"PYTHONPATH": str(ROOT), "OMP_WAIT_POLICY": "passive"}
 
 
 def start(
