@@ -1,4 +1,4 @@
-"""Run the campaign: `python -m benchmarks.faults --kills 200 --seed 0 --out runs/faults.json`."""
+"""Run the campaign: `python -m benchmarks.faults --kills 200 --places 72 --out runs/faults.json`."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import random
 import tempfile
 import time
 from dataclasses import asdict
-from itertools import cycle
+from itertools import cycle, product
 from pathlib import Path
 
 from benchmarks.faults.commands import Inputs, commands, compiling, prepare
 from benchmarks.faults.life import RUN_S, Lab, Life, live
-from benchmarks.faults.places import Case, cases, move_into_namespace
+from benchmarks.faults.places import Case, move_into_namespace, places
 from benchmarks.faults.process import Warm, environment, start
 from hybrid.files import make_folder, write_aside
 
@@ -27,7 +27,7 @@ def main() -> None:
     """Kill, count, and say what did not survive; the exit code is 1 where something did not."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--kills", type=int, default=200)
-    arguments.add_argument("--places", action="store_true", help="full disks, read-only folders, changed clocks too")
+    arguments.add_argument("--places", type=int, default=0, help="how often a command meets a full disk, or the like")
     arguments.add_argument("--seed", type=int, default=0)
     arguments.add_argument("--only", action="append", default=[], help="a command's name; repeatable")
     arguments.add_argument("--out", type=Path, help="JSON file for every kill and every place")
@@ -64,11 +64,13 @@ def campaign(home: Path, options: argparse.Namespace) -> tuple[list[Life], list[
                 f"{command.name}: {lab.took[command.name][0]:.1f} s, {lab.took[command.name][1]:.1f} s cold", flush=True
             )
         turns = cycle(command for n in range(HEAVIEST) for command in chosen if n < command.weight)
+        most = min(MOST, max(1, options.kills // (4 * len(chosen))))
         while (count := sum(len(life.kills) for life in lives)) < options.kills:
-            lives.append(live(lab, next(turns), rng, min(rng.randint(1, MOST), options.kills - count)))
+            lives.append(live(lab, next(turns), rng, min(rng.randint(1, most), options.kills - count)))
             show(lives[-1])
-        for case in (case for command in chosen if options.places for case in cases(lab, command, rng)):
-            found.append(case)
+        pairs = list(product(chosen, places()))
+        for command, place in pairs if options.places >= len(pairs) else rng.sample(pairs, options.places):
+            found.append(case := place(lab, command, rng))
             clock = time.strftime("%H:%M:%S")
             print(f"{clock} {case.command}, {case.place}: {case.code}", *case.faults, sep="\n    ", flush=True)
     return lives, found

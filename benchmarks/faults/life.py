@@ -235,10 +235,16 @@ def end(lab: Lab, command: Command, folder: Path, before: set[str]) -> list[str]
     return faults + differences(command.result(folder / OUT), lab.truth[command.name])
 
 
-def differences(found: Any, wanted: Any) -> list[str]:
-    """What of a result is not as in the undisturbed run."""
-    names = [name for name in wanted if found.get(name) != wanted[name]]
-    return [f"another result: {name}: {str(found.get(name))[:200]} is not {str(wanted[name])[:200]}" for name in names]
+def differences(found: Any, wanted: Any, where: str = "") -> list[str]:
+    """What of a result is not as in the undisturbed run: the first places that differ."""
+    if isinstance(found, dict) and isinstance(wanted, dict):
+        names = dict.fromkeys((*found, *wanted))
+        pairs = [(name, found.get(name), wanted.get(name)) for name in names]
+    elif isinstance(found, list) and isinstance(wanted, list) and len(found) == len(wanted):
+        pairs = [(number, one, other) for number, (one, other) in enumerate(zip(found, wanted, strict=True))]
+    else:
+        return [] if found == wanted else [f"another result:{where}: {str(found)[:400]} is not {str(wanted)[:400]}"]
+    return [line for name, one, other in pairs for line in differences(one, other, f"{where} {name}")][:3]
 
 
 def size(folder: Path) -> int:

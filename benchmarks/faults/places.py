@@ -14,13 +14,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
 from benchmarks.faults.commands import OUT, Command
-from benchmarks.faults.leftovers import broken, segments, temporary
+from benchmarks.faults.leftovers import broken, segments
 from benchmarks.faults.life import GONE_S, RUN_S, Lab, differences, end, left
-from benchmarks.faults.process import Started
 
 INSIDE = "HYBRID_FAULTS_NAMESPACE"
 ROOM = 2**30
@@ -55,7 +55,7 @@ class Case:
     faults: list[str] = field(default_factory=list)
 
 
-Check = Callable[[Case, Started], list[str]]
+Place = Callable[[Lab, Command, random.Random], Case]
 
 
 def move_into_namespace() -> None:
@@ -76,17 +76,13 @@ def _again(command: list[str]) -> NoReturn:
     os.execvpe(command[0], command, os.environ | {INSIDE: "1"})
 
 
-def cases(lab: Lab, command: Command, rng: random.Random) -> Iterator[Case]:
-    """Every place for one command, in turn."""
-    for share in (0.02, 0.3, 0.6, 0.95):
-        yield _full(lab, command, share)
-    yield _read_only(lab, command)
-    yield _little_shared_memory(lab, command)
-    yield _clock_back(lab, command)
-    yield _from_the_future(lab, command, rng)
+def places() -> tuple[Place, ...]:
+    """Every place that a command can be put into."""
+    full = (partial(_full, share=share) for share in (0.02, 0.3, 0.6, 0.95))
+    return (*full, _read_only, _little_shared_memory, _clock_back, _from_the_future)
 
 
-def _full(lab: Lab, command: Command, share: float) -> Case:
+def _full(lab: Lab, command: Command, rng: random.Random, share: float) -> Case:
     """A disk that has room for a share of what the command writes."""
     case, folder = Case(command.name, f"a disk with room for {share:.0%}"), lab.folder(command)
     room = int(share * lab.bytes[command.name]) // PAGE * PAGE
@@ -100,7 +96,7 @@ def _full(lab: Lab, command: Command, share: float) -> Case:
     return case
 
 
-def _read_only(lab: Lab, command: Command) -> Case:
+def _read_only(lab: Lab, command: Command, rng: random.Random) -> Case:
     case, folder = Case(command.name, "a folder that may not be written"), lab.folder(command)
     with mounted(folder / OUT, f"size={ROOM}"):
         before = segments()
@@ -113,7 +109,7 @@ def _read_only(lab: Lab, command: Command) -> Case:
     return case
 
 
-def _little_shared_memory(lab: Lab, command: Command) -> Case:
+def _little_shared_memory(lab: Lab, command: Command, rng: random.Random) -> Case:
     case, folder = Case(command.name, "a /dev/shm that is nearly full"), lab.folder(command)
     with mounted(Path("/dev/shm"), f"size={SHARED_BYTES}"):
         before = segments()
@@ -125,7 +121,7 @@ def _little_shared_memory(lab: Lab, command: Command) -> Case:
     return case
 
 
-def _clock_back(lab: Lab, command: Command) -> Case:
+def _clock_back(lab: Lab, command: Command, rng: random.Random) -> Case:
     case, folder = Case(command.name, "a clock that is set back by a day"), lab.folder(command)
     before = segments()
     lab.fill(command, folder)
@@ -170,8 +166,6 @@ def _run(
     case.faults += [f"a process is left: {line}" for line in started.gone(GONE_S)]
     case.faults += [f"half-written: {line}" for line in broken(folder / OUT)]
     case.faults += left(folder, before)
-    if temporary(folder / OUT) and not case.faults:
-        case.faults.append("temporary files")
 
 
 def _refused(case: Case, reason: str) -> list[str]:
