@@ -136,7 +136,9 @@ def train(
         what = f"{batch} clips of a step cannot be shared out evenly to {hardware.devices} processes"
         raise BadInputError("--devices", what, "choose a divisor, or another training.batch")
     each = batch // hardware.devices
-    to_train = _loader(trained, each, EpochSampler(len(trained), seed, batch), hardware.workers)
+    order = EpochSampler(len(trained), seed, batch)
+    order.set_epoch(folder.epochs_done)  # Lightning does so after the loading processes have begun the first epoch
+    to_train = _loader(trained, each, order, hardware.workers)
     to_measure = _loader(measured, each, ShareSampler(len(measured)), hardware.workers) if len(measured) else None
     module = TrainingModule(HybridModel(config), seed)
     if initial is not None:
