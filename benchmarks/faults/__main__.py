@@ -35,7 +35,12 @@ def main() -> None:
     if options.places:
         move_into_namespace()
     with tempfile.TemporaryDirectory(prefix="faults-", ignore_cleanup_errors=True) as name:
-        lives, found = campaign(Path(name), options)
+        lives: list[Life] = []
+        found: list[Case] = []
+        try:
+            campaign(Path(name), options, lives, found)
+        except KeyboardInterrupt:
+            print("stopped")
     kills = [kill for life in lives for kill in life.kills]
     bad = [life for life in lives if life.faults or any(kill.faults for kill in life.kills)]
     wrong = [case for case in found if case.faults]
@@ -48,12 +53,10 @@ def main() -> None:
     raise SystemExit(1 if bad or wrong else 0)
 
 
-def campaign(home: Path, options: argparse.Namespace) -> tuple[list[Life], list[Case]]:
-    """Lives of the commands in turn, until there were that many kills; then every command in every place."""
+def campaign(home: Path, options: argparse.Namespace, lives: list[Life], found: list[Case]) -> None:
+    """Add lives of the commands in turn, until there were that many kills; then commands in places."""
     inputs, base, rng = prepare(home), environment(home), random.Random(options.seed)
     chosen = [command for command in commands(inputs) if not options.only or command.name in options.only]
-    lives: list[Life] = []
-    found: list[Case] = []
     began = time.monotonic()
     with Warm(base) as warm:
         lab = Lab(home, base, warm, time.monotonic() - began)
@@ -73,7 +76,6 @@ def campaign(home: Path, options: argparse.Namespace) -> tuple[list[Life], list[
             found.append(case := place(lab, command, rng))
             clock = time.strftime("%H:%M:%S")
             print(f"{clock} {case.command}, {case.place}: {case.code}", *case.faults, sep="\n    ", flush=True)
-    return lives, found
 
 
 def make_bundle(lab: Lab, inputs: Inputs) -> None:

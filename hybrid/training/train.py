@@ -28,6 +28,9 @@ from hybrid.training.runfolder import RunFolder, StateFile
 from hybrid.training.splits import Clips
 from hybrid.workers import follow, lead
 
+LOADER_DIED = ("shared memory", "(shm)", "is killed by signal", "exited unexpectedly")
+"""What torch says when a process that loads clips has died, most often for lack of room to hand over a batch."""
+
 
 @dataclass(frozen=True, slots=True)
 class Hardware:
@@ -161,6 +164,11 @@ def train(
             raise
         raise unwritten(folder.path, error) from error
     except RuntimeError as error:
+        if hardware.workers and any(sign in str(error) for sign in LOADER_DIED):
+            fix = (
+                "free memory, also in /dev/shm (in a container: --shm-size), or use fewer --workers; then run it again"
+            )
+            raise HybridError("a process that loads clips", "it died, most often for lack of memory", fix) from error
         if hardware.devices > 1 and any(name in str(error).lower() for name in ("gloo", "nccl")):
             fix = "its own message says why; then the same command goes on after the last whole epoch"
             raise HybridError("training in several processes", "another one of them ended", fix) from error
