@@ -165,9 +165,7 @@ def train(
         raise unwritten(folder.path, error) from error
     except RuntimeError as error:
         if hardware.workers and any(sign in str(error) for sign in LOADER_DIED):
-            fix = (
-                "free memory, also in /dev/shm (in a container: --shm-size), or use fewer --workers; run it again"
-            )
+            fix = "free memory, also in /dev/shm (in a container: --shm-size), or use fewer --workers; run it again"
             raise HybridError("a process that loads clips", "it died, most often for lack of memory", fix) from error
         if hardware.devices > 1 and any(name in str(error).lower() for name in ("gloo", "nccl")):
             fix = "its own message says why; then the same command goes on after the last whole epoch"
