@@ -8,8 +8,12 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any
+
+from hybrid.files import scratch_folder
 
 POLITE_TRIES = 8
 """How often a worker is asked to end, five times a second, before it is killed."""
@@ -50,6 +54,22 @@ def begin_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+@contextmanager
+def temporary_sockets() -> Iterator[None]:
+    """Keep what multiprocessing puts into temporary files where the next run removes it, should we be killed.
+
+    The name is inside of multiprocessing, which otherwise makes a folder with a random name.
+    """
+    with scratch_folder() as folder:
+        config = multiprocessing.current_process()._config  # type: ignore[attr-defined]
+        before = config.get("tempdir")
+        config["tempdir"] = str(folder)
+        try:
+            yield
+        finally:
+            config["tempdir"] = before
 
 
 def lead() -> None:

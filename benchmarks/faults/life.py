@@ -148,11 +148,12 @@ def live(lab: Lab, command: Command, rng: random.Random, most: int) -> Life:
         )  # fmt: skip
         if rng.random() < AT_CHANGE:
             kill.at_change = rng.randint(1, CHANGES)
+        known = set(left(folder, before))  # of a SIGKILL before
         started = lab.begin(command, folder, cold=cold)
         if _wait(started, kill, folder / OUT, rng.uniform(0, SOON_S)):
             life.kills.append(kill)
             _kill(started, kill, number)
-            kill.faults += _after(folder, before, number, started)
+            kill.faults += _after(folder, before, known, number, started)
         elif started.poll() == 0:
             break
         if started.poll() == 0:
@@ -206,14 +207,14 @@ def _kill(started: Started, kill: Kill, number: int) -> None:
         kill.faults.append(f"exit code {kill.code}")
 
 
-def _after(folder: Path, before: set[str], number: int, started: Started) -> list[str]:
+def _after(folder: Path, before: set[str], known: set[str], number: int, started: Started) -> list[str]:
     """What is wrong after a kill; what is written aside may stay after SIGKILL, until the next run."""
     faults = [f"half-written: {line}" for line in broken(folder / OUT)]
     text = started.stderr.read_text(errors="replace")
     if "Traceback" in text or "this is a bug" in text:
         faults.append(f"it says: {text.strip()[-600:]}")
     if number != signal.SIGKILL:
-        faults += left(folder, before)
+        faults += [line for line in left(folder, before) if line not in known]
     return faults
 
 

@@ -26,7 +26,7 @@ from hybrid.training.module import NotFiniteError, TrainingModule
 from hybrid.training.progress import Progress
 from hybrid.training.runfolder import RunFolder, StateFile
 from hybrid.training.splits import Clips
-from hybrid.workers import follow, lead
+from hybrid.workers import follow, lead, temporary_sockets
 
 LOADER_DIED = ("shared memory", "(shm)", "is killed by signal", "exited unexpectedly")
 """What torch says when a process that loads clips has died, most often for lack of room to hand over a batch."""
@@ -152,11 +152,12 @@ def train(
     progress = Progress(on_epoch)
     trainer = _trainer(config, folder, hardware, progress)
     try:
-        trainer.fit(module, to_train, to_measure, ckpt_path=folder.resume_from, weights_only=True)
-        if to_measure and "accuracy" not in trainer.callback_metrics:  # stopped between the last epoch and the end
-            module.quantise(config.training.epochs - 1)
-            trainer.validate(module, to_measure, verbose=False)
-            module.quantise(None)
+        with temporary_sockets():
+            trainer.fit(module, to_train, to_measure, ckpt_path=folder.resume_from, weights_only=True)
+            if to_measure and "accuracy" not in trainer.callback_metrics:  # stopped between the last epoch and the end
+                module.quantise(config.training.epochs - 1)
+                trainer.validate(module, to_measure, verbose=False)
+                module.quantise(None)
     except NotFiniteError as error:
         raise HybridError(error.where, error.what, f"{error.fix}; {folder.keep_last_good(config)}") from error
     except OSError as error:
