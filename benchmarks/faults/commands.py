@@ -110,10 +110,17 @@ def files(out: Path) -> dict[str, str]:
 
 
 def classified(out: Path) -> dict[str, Any]:
-    """What each video was classified as and how often everything happened; times differ from run to run."""
+    """What each video was classified as and how often everything happened.
+
+    Times differ from run to run, and the last digits of the ANN part's floating-point numbers may.
+    """
     lines = [json.loads(line) for line in (out / "run" / "videos.jsonl").read_text().splitlines()]
     report = json.loads((out / "run" / "report.json").read_text())
-    results = {line["video"]: [line["result"][key] for key in ("prediction", "counts")] for line in lines}
+    results = {}
+    for line in lines:
+        label, shares = (line["result"]["prediction"][key] for key in ("label", "probabilities"))
+        rounded = {name: round(share, 4) for name, share in shares.items()}
+        results[line["video"]] = [label, rounded, line["result"]["counts"]]
     return {"lines": len(lines), "videos": results, "report": report["counts"], "files": _names(out / "run")}
 
 

@@ -18,6 +18,9 @@ from benchmarks.faults.leftovers import broken, leaked, segments, temporary
 from benchmarks.faults.process import Started, Warm, start
 
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
+CODES = {signal.SIGKILL: (-9,), signal.SIGTERM: (143, -15, -6), signal.SIGINT: (130, -2, -6)}
+"""How a command may end: the signal's code; by the signal itself, before Python is ready; or by an abort, where the
+exception met C++ code of torch that lets none pass."""
 STOP_S = 20.0
 """How long a command that is told to end may take, on a machine with other work."""
 GONE_S = 20.0
@@ -202,7 +205,7 @@ def _kill(started: Started, kill: Kill, number: int) -> None:
     kill.faults += [f"a process is left: {line}" for line in orphans]
     if orphans:
         started.send(signal.SIGKILL, True)
-    wanted = {signal.SIGTERM: (143, -15), signal.SIGINT: (130, -2)}.get(signal.Signals(number), (-9,))
+    wanted = CODES[signal.Signals(number)]
     if kill.code is not None and kill.code not in (0, *wanted):
         kill.faults.append(f"exit code {kill.code}")
 

@@ -19,7 +19,7 @@ from benchmarks.faults.life import differences
 from benchmarks.faults.process import MARK, Started
 
 ROOT = Path(__file__).parents[2]
-KILLS, PLACES = 5, 3
+KILLS, PLACES = 3, 1
 PARENT = """
 import subprocess, sys, time
 command = [sys.executable, "-c", "import time; time.sleep(60)"]
@@ -38,7 +38,7 @@ def test_a_share_of_the_campaign_loses_nothing(tmp_path):
     count = PLACES if namespace() else 0
     command = [sys.executable, "-m", "benchmarks.faults", "--kills", str(KILLS), "--places", str(count)]
     command += ["--seed", "0", "--out", str(tmp_path / "found.json")]
-    for name in ("compile", "run", "train"):
+    for name in ("run", "train"):
         command += ["--only", name]
     done = subprocess.run(
         command, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False
@@ -48,7 +48,7 @@ def test_a_share_of_the_campaign_loses_nothing(tmp_path):
     kills = [kill for life in found["lives"] for kill in life["kills"]]
     assert len(kills) == KILLS
     assert all(kill["code"] is not None for kill in kills)
-    assert len({kill["command"] for kill in kills}) == 3
+    assert len({kill["command"] for kill in kills}) == 2
     assert len(found["places"]) == count
 
 
