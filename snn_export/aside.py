@@ -43,13 +43,7 @@ def claimed(target: Path, *, folder: bool = False) -> Iterator[Path]:
     try:
         yield place
     finally:
-        try:
-            _remove(place, handle)
-        except BaseException:  # Ctrl-C just now
-            _remove(place, handle)
-            raise
-        finally:
-            os.close(handle)
+        _remove_and_close(place, handle)
 
 
 def sweep(target: Path, first: int = 0) -> None:
@@ -79,8 +73,7 @@ def exchange(place: Path, target: Path) -> None:
     try:
         _swap(place, target)
     finally:
-        _remove(place, old)  # which is the old one only where they were exchanged
-        os.close(old)
+        _remove_and_close(place, old)  # which is the old one only where they were exchanged
 
 
 def try_lock(handle: int, *, wait: bool = False) -> bool:
@@ -156,6 +149,16 @@ def _empty(place: Path, handle: int) -> None:
         return
     for path in place.iterdir():
         shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+def _remove_and_close(place: Path, handle: int) -> None:
+    try:
+        _remove(place, handle)
+    except BaseException:  # Ctrl-C just now
+        _remove(place, handle)
+        raise
+    finally:
+        os.close(handle)
 
 
 def _remove(place: Path, handle: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -116,6 +117,25 @@ def test_an_exchange_puts_the_new_folder_there_and_removes_the_old_one(tmp_path,
     target.mkdir()
     (target / "old").write_text("old")
     with claimed(target, folder=True) as place:
+        (place / "new").write_text("new")
+        exchange(place, target)
+    assert names(tmp_path) == ["x"]
+    assert names(target) == ["new"]
+
+
+def test_ctrl_c_while_the_old_folder_is_removed_leaves_nothing(tmp_path, monkeypatch):
+    target, remove, calls = tmp_path / "x", shutil.rmtree, []
+    target.mkdir()
+    (target / "old").write_text("old")
+
+    def interrupted(path, **options):
+        calls.append(path)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        remove(path, **options)
+
+    monkeypatch.setattr("shutil.rmtree", interrupted)
+    with pytest.raises(KeyboardInterrupt), claimed(target, folder=True) as place:
         (place / "new").write_text("new")
         exchange(place, target)
     assert names(tmp_path) == ["x"]
