@@ -158,7 +158,7 @@ def _run(
     cold = extra is not None or not command.warm
     started = lab.begin(command, folder, cold=cold, extra=extra or {})
     case.code = started.wait(RUN_S)
-    case.says = started.stderr.read_text(errors="replace").strip()[-800:]
+    case.says = started.stderr.read_text(errors="replace").strip()[-8000:]
     if case.code is None:
         case.faults.append(f"it is not done after {RUN_S:g} s")
         started.send(9, True)
