@@ -1,16 +1,16 @@
-"""Write aside, then rename: nobody ever sees half a file or half a folder."""
+"""Write aside, then rename: nobody ever sees half a file or half a folder, nor what a killed process left of one."""
 
 from __future__ import annotations
 
 import errno
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from hybrid.errors import BadInputError, HybridError
+from snn_export.aside import claimed, exchange
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 """What a full disk, or a used-up quota, says."""
@@ -26,7 +26,7 @@ def writing(target: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise _unwritten(target, error) from error
+        raise unwritten(target, error) from error
 
 
 def make_folder(path: Path) -> None:
@@ -52,24 +52,35 @@ def folder_aside(target: Path, marker: str) -> Iterator[Path]:
     if target.exists() and not (target.is_dir() and ((target / marker).is_file() or not any(target.iterdir()))):
         raise BadInputError(str(target), f"it exists and holds no {marker}", "choose another folder, or remove it")
     make_folder(target.parent)
-    with writing(target):
-        aside = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
-    try:
-        yield aside
-        aside.chmod(0o755)
-        if target.exists():
-            old = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.old."))
-            os.replace(target, old)
-            os.replace(aside, target)
-            shutil.rmtree(old)
-        else:
-            os.replace(aside, target)
-    except OSError as error:
-        if error.errno not in FULL:
-            raise  # the block may have met it anywhere
-        raise _unwritten(target, error) from error
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+    with ExitStack() as stack:
+        with writing(target):
+            aside = stack.enter_context(claimed(target, folder=True))
+        try:
+            yield aside
+        except OSError as error:
+            if error.errno not in FULL:
+                raise  # the block may have met it anywhere
+            raise unwritten(target, error) from error
+        with writing(target):
+            aside.chmod(0o755)
+            if target.exists() and any(target.iterdir()):
+                exchange(aside, target)
+            else:
+                os.replace(aside, target)
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """An empty temporary folder; one that a killed process left is taken over, or removed, by the next.
+
+    Raises:
+        HybridError: where it cannot be made.
+    """
+    usual = Path(tempfile.gettempdir()) / f"hybrid-{os.geteuid()}"
+    with ExitStack() as stack:
+        with writing(usual):
+            folder = stack.enter_context(claimed(usual, folder=True))
+        yield folder
 
 
 def write_aside(path: Path, data: bytes) -> None:
@@ -78,17 +89,13 @@ def write_aside(path: Path, data: bytes) -> None:
     Raises:
         HybridError: where it cannot be written.
     """
-    with writing(path):
-        handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-            os.chmod(aside, 0o644)
-            os.replace(aside, path)
-        finally:
-            Path(aside).unlink(missing_ok=True)
+    with writing(path), claimed(path) as aside:
+        aside.write_bytes(data)
+        aside.chmod(0o644)
+        os.replace(aside, path)
 
 
-def _unwritten(target: Path, error: OSError) -> HybridError:
+def unwritten(target: Path, error: OSError) -> HybridError:
+    """That `target` cannot be written: what, why, and what to do."""
     fix = f"{'make room' if error.errno in FULL else 'choose another place'}, then run the same command again"
     return HybridError(str(target), f"{target.name} cannot be written: {error.strerror}", fix)

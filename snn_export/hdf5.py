@@ -11,12 +11,12 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from snn_export.aside import claimed
 from snn_export.network import NetworkError
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -170,18 +170,13 @@ def write_aside(path: Path, data: bytes) -> None:
     Raises:
         NetworkError: where it cannot be written.
     """
-    aside = ""
     try:
-        handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.chmod(aside, 0o644)
-        os.replace(aside, path)
+        with claimed(path) as aside:
+            aside.write_bytes(data)
+            aside.chmod(0o644)
+            aside.replace(path)
     except OSError as error:
         raise NetworkError(str(path), f"it cannot be written: {error.strerror}", "choose another place") from error
-    finally:
-        if aside:
-            Path(aside).unlink(missing_ok=True)
 
 
 def main() -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 
 from hybrid.allocator import keep_freed_memory
@@ -19,6 +18,7 @@ from hybrid.cli import (  # noqa: F401 (each registers its commands)
     video,
 )
 from hybrid.cli.common import State, app, err
+from hybrid.cli.stopping import Stop
 
 __all__ = ["app", "main"]
 
@@ -28,10 +28,13 @@ def main() -> None:
     # Two torch threads on a busy machine otherwise spin at OpenMP barriers, which can cost a factor of fifty.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     keep_freed_memory()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    stop = Stop()
+    stop.listen()
     try:
         app()
     except Exception as error:
+        if stop.code is not None:
+            return  # what a library made of the exception that was to end it
         if State.debug:
             raise
         if all(hasattr(error, name) for name in ("where", "what", "fix", "exit_code")):
@@ -42,3 +45,7 @@ def main() -> None:
             markup=False,
         )
         sys.exit(1)
+    finally:
+        stop.end()
+        if stop.code is not None:
+            sys.exit(stop.code)

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from hybrid.errors import BadInputError
+from hybrid.files import make_folder, write_aside
 from hybrid.model.config import validate_config
 from hybrid.model.hybrid_model import HybridModel
 
@@ -35,18 +34,16 @@ class Checkpoint:
 
 
 def save_checkpoint(model: HybridModel, path: Path, notes: Mapping[str, str]) -> None:
-    """Write weights, config and `notes` to one safetensors file, aside and then renamed."""
+    """Write weights, config and `notes` to one safetensors file, aside and then renamed.
+
+    Raises:
+        HybridError: where it cannot be written.
+    """
     metadata = {"config": model.config.model_dump_json(), **notes}
     weights = {name: tensor.contiguous().cpu() for name, tensor in model.state_dict().items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    try:
-        save_file(weights, aside, metadata)
-        os.chmod(aside, 0o644)
-        os.replace(aside, path)
-    finally:
-        Path(aside).unlink(missing_ok=True)
+    make_folder(path.parent)
+    # not save_file, which makes a temporary file of its own there and leaves it when it is killed
+    write_aside(path, save(weights, metadata))
 
 
 def load_checkpoint(path: Path) -> Checkpoint:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from math import fsum
 
 Edges = tuple[tuple[str, str], ...]
 
@@ -91,13 +92,14 @@ def figures(problem: Problem, on_chip: Collection[str]) -> Figures:
     chosen = set(on_chip)
     host = [x for x in problem.host_j if x not in chosen]
     crossing = {p for p, c in problem.edges if (p in chosen) != (c in chosen)}
-    energy = sum(problem.chip_j[x] for x in chosen) + sum(problem.host_j[x] for x in host)
-    energy += sum(problem.transfer_j[x] for x in crossing)
+    # sets have another order in every process: these sums must not depend on it
+    energy = fsum([problem.chip_j[x] for x in chosen] + [problem.host_j[x] for x in host]
+                  + [problem.transfer_j[x] for x in crossing])  # fmt: skip
     cores = sum(problem.cores[x] for x in chosen)
     if problem.host_s is None:
         return Figures(energy, None, cores)
-    latency = sum(problem.host_s[x] for x in host) + sum(problem.transfer_s[x] for x in crossing)
-    latency += sum(problem.once_s.get(x, 0.0) for x in chosen)
+    latency = fsum([problem.host_s[x] for x in host] + [problem.transfer_s[x] for x in crossing]
+                   + [problem.once_s.get(x, 0.0) for x in chosen])  # fmt: skip
     spiking = chosen & problem.step_s.keys()
     if spiking:
         step = max(problem.step_s[x] for x in spiking) + problem.sync_s

@@ -153,8 +153,11 @@ class Journal:
     def _append(self, data: bytes) -> None:
         if self._file is None:
             self.folder.mkdir(parents=True, exist_ok=True)
-            if not self._places:  # nothing of an earlier run stays
+            # before the settings: results of others must never lie beside them
+            if not self._places:
                 shutil.rmtree(self.folder / TABLE, ignore_errors=True)
+            if self._end == 0:
+                self._path.unlink(missing_ok=True)
             write_aside(self.folder / RUN, (self._settings.model_dump_json(indent=1) + "\n").encode())
             self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT, 0o644)
             os.ftruncate(self._file, self._end)  # what is not to stay: a half line of a run that was killed

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from pydantic import ValidationError
 
 from hybrid.errors import BadInputError
-from hybrid.files import write_aside
+from hybrid.files import make_folder, write_aside, writing
 from hybrid.sweep.record import Point
 
 POINTS, TABLE = "points.jsonl", "points.csv"
@@ -54,14 +54,27 @@ def read_points(folder: Path) -> dict[str, Point]:
 
 @contextmanager
 def appending(folder: Path) -> Iterator[Append]:
-    """Open the points of a folder to append to."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / POINTS).open("a", encoding="utf-8") as file:
+    """Open the points of a folder to append to; each is written whole or not at all.
+
+    Raises:
+        HybridError: where it cannot be made, or a point cannot be written.
+    """
+    make_folder(folder)
+    path = folder / POINTS
+    with writing(path):
+        file = path.open("ab", buffering=0)
+    with file:
 
         def append(point: Point) -> None:
-            file.write(point.model_dump_json() + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+            data, end = (point.model_dump_json() + "\n").encode(), file.seek(0, os.SEEK_END)
+            with writing(path):
+                try:
+                    while data:
+                        data = data[file.write(data) :]
+                    os.fsync(file.fileno())
+                except OSError:
+                    file.truncate(end)
+                    raise
 
         yield append
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from torch.utils.data import Dataset, Sampler
 
 from hybrid.datasets.records import LabelledClip
 from hybrid.errors import BadInputError
+from hybrid.files import scratch_folder
 from hybrid.model.config import InputConfig, ModelConfig
 from hybrid.model.inputs import sizes_of, to_tensors
 from hybrid.video import read
@@ -47,8 +47,8 @@ def load_views(clip: Path, config: InputConfig, cache: Path | None = None, start
     def make() -> Views:
         if start == 0:
             return _read_views(clip, config)
-        with tempfile.TemporaryDirectory() as folder:
-            copy = Path(folder) / "copy.avi"
+        with scratch_folder() as folder:
+            copy = folder / "copy.avi"
             transcode(clip, copy, Format(gop=config.steps + 1, start=start))
             return _read_views(copy, config)
 

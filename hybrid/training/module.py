@@ -21,6 +21,10 @@ WARM_UP = 0.3
 Batch = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
+class NotFiniteError(HybridError):
+    """A loss that is not a number, or without bound."""
+
+
 class TrainingModule(lightning.LightningModule):
     """Trains a HybridModel on batches of clips; the clip's logits are the mean over its views."""
 
@@ -37,22 +41,24 @@ class TrainingModule(lightning.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         """Turn to the quantised form of the spiking layers when it is time."""
-        quantised = self.current_epoch >= self.config.quantised_from * self.config.epochs
-        for module in self.model.modules():
-            if isinstance(module, ConvLIF):
-                module.quantised = quantised
+        self.quantise(self.current_epoch)
 
     def on_train_end(self) -> None:
         """Leave the model in its float form."""
+        self.quantise(None)
+
+    def quantise(self, epoch: int | None) -> None:
+        """Give the spiking layers the form that they have in an epoch, from 0; the float form without."""
+        quantised = epoch is not None and epoch >= self.config.quantised_from * self.config.epochs
         for module in self.model.modules():
             if isinstance(module, ConvLIF):
-                module.quantised = False
+                module.quantised = quantised
 
     def training_step(self, batch: Batch, step: int) -> Tensor:
         """Cross-entropy with label smoothing.
 
         Raises:
-            HybridError: where the loss is not finite.
+            NotFiniteError: where the loss is not finite.
         """
         # every step is seeded by itself, so that a resumed training draws what an unbroken one draws
         rank = [self.global_rank] if self.global_rank else []
@@ -60,7 +66,7 @@ class TrainingModule(lightning.LightningModule):
         *clips, labels = batch
         loss = F.cross_entropy(self(*clips), labels, label_smoothing=self.config.label_smoothing)
         if not bool(torch.isfinite(loss)):
-            raise HybridError(
+            raise NotFiniteError(
                 f"epoch {self.current_epoch + 1}, step {step + 1}", f"the loss is {float(loss)}{self._not_finite()}",
                 "lower training.learning_rate, or train in 32 bits",
             )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import pickle
 import shutil
@@ -13,9 +14,10 @@ from typing import Any
 
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from hybrid.errors import BadInputError
-from hybrid.files import write_aside
+from hybrid.files import make_folder, write_aside
 from hybrid.model.checkpoint import save_checkpoint
 from hybrid.model.config import ModelConfig
 from hybrid.model.hybrid_model import HybridModel
@@ -50,7 +52,7 @@ class RunFolder:
         text = json.dumps(settings, indent=1, sort_keys=True)
         state = path / STATE
         if not state.exists():
-            path.mkdir(parents=True, exist_ok=True)
+            make_folder(path)
             write_aside(path / SETTINGS, text.encode())
             return cls(path, 0)
         where, fix = str(path), "finish it with its own settings, remove that folder, or choose another --out"
@@ -69,7 +71,7 @@ class RunFolder:
         return self.path / STATE if self.epochs_done else None
 
     def saver(self) -> ModelCheckpoint:
-        """The callback that keeps the state after every epoch; Lightning writes it aside and renames it."""
+        """The callback that keeps the state after every epoch."""
         warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
         return ModelCheckpoint(
             self.path / "state",
@@ -93,6 +95,21 @@ class RunFolder:
     def finish(self) -> None:
         """The checkpoint is written: drop the state, keep the logs."""
         shutil.rmtree((self.path / STATE).parent)
+
+
+class StateFile(TorchCheckpointIO):
+    """Writes the state beside its place and renames it; Lightning's own way is by the system's temporary folder."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        """Write one state.
+
+        Raises:
+            HybridError: where it cannot be written; the one before it stays.
+        """
+        data = io.BytesIO()
+        torch.save(checkpoint, data)
+        make_folder(Path(path).parent)
+        write_aside(Path(path), data.getvalue())
 
 
 def _load(state: Path) -> dict[str, Any]:

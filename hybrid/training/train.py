@@ -11,19 +11,25 @@ from typing import Any
 
 import lightning
 import torch
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.loggers import TensorBoardLogger
 from torch.utils.data import DataLoader, Sampler
 
 from hybrid.errors import BadInputError, HybridError
+from hybrid.files import FULL, unwritten
 from hybrid.model.checkpoint import save_checkpoint
 from hybrid.model.config import ModelConfig
 from hybrid.model.hybrid_model import HybridModel
 from hybrid.training.dataset import ClipDataset, EpochSampler, OnBad, ShareSampler
 from hybrid.training.initialise import scale_to_firing_rate
-from hybrid.training.module import TrainingModule
+from hybrid.training.metrics import MetricsLogger
+from hybrid.training.module import NotFiniteError, TrainingModule
 from hybrid.training.progress import Progress
-from hybrid.training.runfolder import RunFolder
+from hybrid.training.runfolder import RunFolder, StateFile
 from hybrid.training.splits import Clips
+from hybrid.workers import follow, lead, temporary_sockets
+
+LOADER_DIED = ("shared memory", "(shm)", "is killed by signal", "exited unexpectedly")
+"""What torch says when a process that loads clips has died, most often for lack of room to hand over a batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +111,15 @@ def train(
     Raises:
         BadInputError: for a clip that cannot be used, a run folder of another training, or weights of another
             config to start from.
-        HybridError: for a loss that is not finite; the last good epoch is kept as a checkpoint.
+        HybridError: for a loss that is not finite, the last good epoch is kept as a checkpoint then; for a disk that
+            is full; where another process of this training ended.
     """
     for talker in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(talker).setLevel(logging.WARNING)
     for known in ("You defined a `validation_step` but have no `val_dataloader`", "Experiment logs directory"):
         warnings.filterwarnings("ignore", known)
+    lead()
+    follow()
     lightning.seed_everything(seed, verbose=False)
     folder = RunFolder.open(out, config, seed, clips, command)
     done = iter(range(1, len(clips[0]) + len(clips[1]) + 1))
@@ -130,7 +139,9 @@ def train(
         what = f"{batch} clips of a step cannot be shared out evenly to {hardware.devices} processes"
         raise BadInputError("--devices", what, "choose a divisor, or another training.batch")
     each = batch // hardware.devices
-    to_train = _loader(trained, each, EpochSampler(len(trained), seed, batch), hardware.workers)
+    order = EpochSampler(len(trained), seed, batch)
+    order.set_epoch(folder.epochs_done)  # Lightning does so after the loading processes have begun the first epoch
+    to_train = _loader(trained, each, order, hardware.workers)
     to_measure = _loader(measured, each, ShareSampler(len(measured)), hardware.workers) if len(measured) else None
     module = TrainingModule(HybridModel(config), seed)
     if initial is not None:
@@ -141,10 +152,22 @@ def train(
     progress = Progress(on_epoch)
     trainer = _trainer(config, folder, hardware, progress)
     try:
-        trainer.fit(module, to_train, to_measure, ckpt_path=folder.resume_from, weights_only=True)
-    except HybridError as error:
+        with temporary_sockets():
+            trainer.fit(module, to_train, to_measure, ckpt_path=folder.resume_from, weights_only=True)
+            if to_measure and "accuracy" not in trainer.callback_metrics:  # stopped between the last epoch and the end
+                module.quantise(config.training.epochs - 1)
+                trainer.validate(module, to_measure, verbose=False)
+                module.quantise(None)
+    except NotFiniteError as error:
         raise HybridError(error.where, error.what, f"{error.fix}; {folder.keep_last_good(config)}") from error
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise unwritten(folder.path, error) from error
     except RuntimeError as error:
+        if hardware.workers and any(sign in str(error) for sign in LOADER_DIED):
+            fix = "free memory, also in /dev/shm (in a container: --shm-size), or use fewer --workers; run it again"
+            raise HybridError("a process that loads clips", "it died, most often for lack of memory", fix) from error
         if hardware.devices > 1 and any(name in str(error).lower() for name in ("gloo", "nccl")):
             fix = "its own message says why; then the same command goes on after the last whole epoch"
             raise HybridError("training in several processes", "another one of them ended", fix) from error
@@ -189,7 +212,7 @@ def _trainer(config: ModelConfig, folder: RunFolder, hardware: Hardware, progres
         strategy = "ddp_find_unused_parameters_true"  # the streams of a model may lack an input
     logs = folder.path / "logs"
     loggers = [
-        CSVLogger(logs, name="csv", version=f"from_epoch_{folder.epochs_done}"),
+        MetricsLogger(logs / "csv", f"from_epoch_{folder.epochs_done}"),
         TensorBoardLogger(logs, name="tensorboard", version=f"from_epoch_{folder.epochs_done}"),
     ]
     return lightning.Trainer(
@@ -197,6 +220,7 @@ def _trainer(config: ModelConfig, folder: RunFolder, hardware: Hardware, progres
         max_epochs=config.training.epochs, check_val_every_n_epoch=config.training.epochs,
         deterministic="warn" if on_gpu else True, num_sanity_val_steps=0, log_every_n_steps=1, logger=loggers,
         enable_model_summary=False, enable_progress_bar=False, callbacks=[progress, folder.saver()],
+        plugins=[StateFile()],
         use_distributed_sampler=False,  # ours keep the batches of one process
     )  # fmt: skip
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -14,6 +13,8 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from hybrid.errors import BadInputError
+from hybrid.files import FULL, unwritten, writing
+from snn_export.aside import claimed
 
 CLOCK = 65535
 """MPEG-4 part 2 counts time in at most this many ticks a second (ISO/IEC 14496-2, vop_time_increment_resolution)."""
@@ -68,12 +69,10 @@ class Job:
     Attributes:
         source: the video.
         target: the `.avi` file to write.
-        aside: what is written first and then renamed; nobody else's.
     """
 
     source: Path
     target: Path
-    aside: Path
 
 
 def transcode(source: Path, target: Path, form: Format | None = None) -> int:
@@ -92,15 +91,10 @@ def transcode(source: Path, target: Path, form: Format | None = None) -> int:
         The number of frames.
 
     Raises:
-        BadInputError: for a source that is no video, or breaks off; for a target that cannot be written, or is
-            the source.
+        BadInputError: for a source that is no video, or breaks off; for a target that is the source, or no file.
+        HybridError: where the target cannot be written.
     """
-    return run_job(plan_job(source, target), form or Format())
-
-
-def plan_job(source: Path, target: Path) -> Job:
-    """The job of re-encoding one video."""
-    return Job(source, target, target.with_name(f".{target.stem[:40]}.{secrets.token_hex(4)}.part"))
+    return run_job(Job(source, target), form or Format())
 
 
 def run_job(job: Job, form: Format) -> int:
@@ -118,14 +112,15 @@ def run_job(job: Job, form: Format) -> int:
     except OSError as error:
         what = f"its folder cannot be made: {error.strerror}"
         raise BadInputError(str(target), what, "choose another place for the result") from error
-    try:
-        frames = _encode(source, job.aside, form)
-        os.replace(job.aside, target)
-    except av.error.FFmpegError as error:
-        what = f"the video cannot be re-encoded: {error.strerror or error}"
-        raise BadInputError(str(source), what, "check that the file is a complete video") from error
-    finally:
-        job.aside.unlink(missing_ok=True)
+    with writing(target), claimed(target) as aside:
+        try:
+            frames = _encode(source, aside, form)
+        except av.error.FFmpegError as error:
+            if error.errno in FULL:
+                raise unwritten(target, error) from error
+            what = f"the video cannot be re-encoded: {error.strerror or error}"
+            raise BadInputError(str(source), what, "check that the file is a complete video") from error
+        os.replace(aside, target)
     return frames
 
 

@@ -16,8 +16,9 @@ import av
 
 from hybrid.errors import BadInputError, HybridError
 from hybrid.video.reader import index
-from hybrid.video.transcode import Format, Job, plan_job, run_job
+from hybrid.video.transcode import Format, Job, run_job
 from hybrid.workers import Crew, begin_worker
+from snn_export.aside import sweep
 
 SUFFIXES = frozenset({".avi", ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".ts"})
 """What a folder is searched for."""
@@ -64,7 +65,7 @@ def transcode_tree(source: Path, target: Path, workers: int, form: Format | None
         HybridError: where worker processes cannot even start.
     """
     form = form or Format()
-    waiting = deque(plan_job(a, b) for a, b in plan_tree(source, target).items())
+    waiting = deque(Job(a, b) for a, b in plan_tree(source, target).items())
     while waiting:
         in_doubt: list[Job] = []
         with closing(_work(waiting, workers, form)) as results:
@@ -149,7 +150,7 @@ def _work(
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
         for job in (*in_work.values(), *died):  # what a killed worker could not remove
-            job.aside.unlink(missing_ok=True)
+            sweep(job.target)
     for job in died:
         yield job, None
 

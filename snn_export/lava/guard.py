@@ -5,8 +5,9 @@
 It stands in a session of its own too: whatever signal ends the parent, SIGKILL included, the guardian lives
 to clean up. It starts COMMAND when it reads a byte from its standard input, and ends the command's whole
 process group when the command exits or reports a failure, or when the parent is gone or has had enough, which
-shows as the end of standard input. Then it unlinks the shared memory that the group had mapped: nobody
-else would, since Python's resource tracker dies with the group. If the parent is gone it removes FOLDER too.
+shows as the end of standard input. Then it unlinks the shared memory of the group, which bears the folder's name:
+nobody else would, since Python's resource tracker dies with the group. If the parent is gone it removes FOLDER too.
+Where the guardian is killed as well, the next run does all this: the two of them hold a lock on FOLDER.
 
 Started by path, with the standard library only: it must not fail, and not wait for numpy. Linux only.
 """
@@ -17,7 +18,6 @@ import contextlib
 import ctypes
 import json
 import os
-import re
 import select
 import shutil
 import signal
@@ -32,8 +32,7 @@ POLL_S = 0.05
 MAKE_ROOM = "make room in /dev/shm (in a container: --shm-size) and in the temporary folder"
 END_S = 5.0
 """How long killed processes may take to vanish."""
-SEGMENT = re.compile(r"(/dev/shm/(?:psm_|sem\.mp-)\S+)$", re.MULTILINE)
-"""Shared memory and semaphores of Python's multiprocessing, at the end of a line."""
+SHARED = Path("/dev/shm")
 PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -62,7 +61,6 @@ class Guardian:
     def __init__(self, folder: Path, parent: int) -> None:
         self.folder, self.parent = folder, parent
         self.signal = 0
-        self.segments: set[str] = set()
 
     def hear(self) -> bytes | None:
         """One byte from the parent, b"" when it is gone, None when it says nothing for a moment."""
@@ -91,7 +89,6 @@ class Guardian:
     def watch(self, leader: int) -> None:
         """Poll until there is a reason to end the group."""
         while True:
-            self.segments |= segments_of(leader)
             word = self.hear()
             # not reaped yet: as long as the leader is there, nobody else can get its group's number
             exited = os.waitid(os.P_PID, leader, os.WEXITED | os.WNOHANG | os.WNOWAIT)
@@ -108,20 +105,14 @@ class Guardian:
                 return
 
     def end(self, leader: int) -> None:
-        """Kill the group, wait until it is gone, and unlink what it had mapped."""
-        # stopped first: a segment made between reading the list and the kill would be missed
-        signal_group(leader, signal.SIGSTOP)
-        for process in members(leader):
-            self.segments |= segments_of(process)
+        """Kill the group, wait until it is gone, and unlink its shared memory."""
         signal_group(leader, signal.SIGKILL)
         deadline = time.monotonic() + END_S
         while any(members(leader)) and time.monotonic() < deadline:
             reap()
             time.sleep(POLL_S / 10)
         reap()
-        for segment in self.segments:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(segment)
+        unlink_segments(self.folder)
 
 
 def members(leader: int) -> Iterator[int]:
@@ -135,16 +126,16 @@ def members(leader: int) -> Iterator[int]:
                 yield int(name)
 
 
-def segments_of(process: int) -> set[str]:
-    """Paths of the multiprocessing segments that a process has mapped or open."""
-    found: set[str] = set()
-    with contextlib.suppress(OSError):
-        found |= set(SEGMENT.findall(Path(f"/proc/{process}/maps").read_text()))
-    with contextlib.suppress(OSError):
-        for descriptor in os.listdir(f"/proc/{process}/fd"):
-            with contextlib.suppress(OSError):
-                found |= set(SEGMENT.findall(os.readlink(f"/proc/{process}/fd/{descriptor}")))
-    return found
+def segments_of(folder: Path) -> list[Path]:
+    """Shared memory and semaphores of the runtime in a folder; the worker names them so."""
+    names = (f"{folder.name}-", f"sem.{folder.name}-")
+    return [SHARED / name for name in os.listdir(SHARED) if name.startswith(names)] if SHARED.is_dir() else []
+
+
+def unlink_segments(folder: Path) -> None:
+    """Remove the shared memory of the runtime in a folder."""
+    for segment in segments_of(folder):
+        segment.unlink(missing_ok=True)
 
 
 def signal_group(leader: int, number: int) -> None:

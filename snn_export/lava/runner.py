@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Literal
 
 from snn_export import netx
+from snn_export.aside import try_lock
 from snn_export.lava import job
 from snn_export.lava.available import available
 from snn_export.lava.checks import check
 from snn_export.lava.errors import LavaError
-from snn_export.lava.guard import MAKE_ROOM
+from snn_export.lava.guard import MAKE_ROOM, unlink_segments
 from snn_export.lava.supervisor import Supervisor
 from snn_export.network import IntArray, Recording, SpikingNetwork, check_inputs
 
 Lowering = Literal["stock", "fused", "netx"]
 Progress = Callable[[int, int], None]
 
+PREFIX = "snn-lava-"
+"""Of the name of a runtime's folder."""
 REMOVE_S = 5.0
 """How long a folder that is still written to may resist its removal."""
 LONGEST_FOLDER = 50
@@ -106,14 +110,15 @@ class Runner:
             raise
 
     def _start(self, steps: int) -> None:
-        self._folder = self._stack.enter_context(_private_folder())
+        self._folder, lock = self._stack.enter_context(_private_folder())
         try:
             state = job.prepare(self._folder, self._network, self._lowering, steps)
             for i, content in enumerate(self._files):
                 job.netx_path(self._folder, i).write_bytes(content)
         except OSError as error:
             raise self._no_room(error) from error
-        self._supervisor = self._stack.enter_context(Supervisor(self._folder, state, self._timeout_s, self._label))
+        supervisor = Supervisor(self._folder, lock, state, self._timeout_s, self._label)
+        self._supervisor = self._stack.enter_context(supervisor)
         self._steps, self._runs = steps, 0
 
     def _no_room(self, error: OSError) -> LavaError:
@@ -121,10 +126,17 @@ class Runner:
 
 
 @contextmanager
-def _private_folder() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="snn-lava-", dir=_short_folder()))
+def _private_folder() -> Iterator[tuple[Path, int]]:
+    """A new folder and a lock on it, which the guardian shares."""
+    usual = Path(_short_folder())
+    _sweep(usual)
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=usual))
+        lock = _lock(folder)
+        if lock is not None:  # else somebody who sweeps was quicker
+            break
     try:
-        yield folder
+        yield folder, lock
     finally:
         # a worker whose guardian was killed may still write its last words: remove until nothing is left
         deadline = time.monotonic() + REMOVE_S
@@ -132,6 +144,30 @@ def _private_folder() -> Iterator[Path]:
         while folder.exists() and time.monotonic() < deadline:
             time.sleep(0.05)
             shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+
+
+def _sweep(usual: Path) -> None:
+    """Remove what runtimes left all of whose processes were killed at once, guardian included."""
+    for folder in usual.glob(f"{PREFIX}*"):
+        lock = _lock(folder)
+        if lock is not None:
+            unlink_segments(folder)
+            shutil.rmtree(folder, ignore_errors=True)
+            os.close(lock)
+
+
+def _lock(folder: Path) -> int | None:
+    """Lock a folder of ours; None where somebody else holds it or removed it."""
+    try:
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:
+        return None
+    with suppress(OSError):
+        if os.fstat(handle).st_uid == os.geteuid() and try_lock(handle) and os.path.samefile(handle, folder):
+            return handle
+    os.close(handle)
+    return None
 
 
 def _short_folder() -> str:

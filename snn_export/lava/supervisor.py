@@ -29,13 +29,15 @@ class Supervisor:
 
     Args:
         folder: the folder of the runtime.
+        lock: open handle that locks it; the guardian holds it too.
         state: its state, mapped.
         timeout_s: seconds that one run may take.
         label: where an error happened, for the user.
     """
 
-    def __init__(self, folder: Path, state: IntArray, timeout_s: float, label: str) -> None:
-        self._folder, self._state, self._timeout_s, self._label = folder, state, timeout_s, label
+    def __init__(self, folder: Path, lock: int, state: IntArray, timeout_s: float, label: str) -> None:
+        self._folder, self._lock, self._state = folder, lock, state
+        self._timeout_s, self._label = timeout_s, label
 
     def __enter__(self) -> Supervisor:
         command = [
@@ -47,6 +49,7 @@ class Supervisor:
         self._guardian = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             bufsize=0, env=_environment(self._folder), start_new_session=True,
+            pass_fds=(self._lock,),
         )  # fmt: skip
         assert self._guardian.stdin is not None
         self._guardian.stdin.write(b"!")

@@ -15,17 +15,20 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from multiprocessing import shared_memory
 from pathlib import Path
 from typing import Any
 
 from snn_export.lava import job
-from snn_export.lava.guard import MAKE_ROOM, ending, report, segments_of
+from snn_export.lava.guard import MAKE_ROOM, ending, report, unlink_segments
 
 POLL_S = 0.001
 LOOK_S = 0.05
 """How often the processes of the graph are looked after, which takes a few system calls each."""
 LAST_WORDS_S = 2.0
 """How long a process of the graph that reported an error may take to send the exception."""
+RANDOM = 8
+"""Random digits in a segment's name."""
 CHANNEL_SIZE = 2
 """Messages a channel holds: as fast as Lava's default of 64, with a thirtieth of the shared memory."""
 
@@ -123,11 +126,21 @@ def _check(child: Any) -> None:
         raise RuntimeError(f"a process of the Lava graph ended with {ending(child.exitcode)}")
 
 
-def leave(guardian: int) -> None:
+def name_segments(folder: Path) -> None:
+    """Let the shared memory of this process and its forks bear the folder's name, so that it can be found.
+
+    Both names are inside of Python 3.10's multiprocessing; Lava exists for that version only.
+    """
+    prefix = f"/{folder.name}-"
+    shared_memory._SHM_NAME_PREFIX = prefix  # type: ignore[attr-defined]
+    shared_memory._SHM_SAFE_NAME_LENGTH = len(prefix) + RANDOM  # type: ignore[attr-defined]
+    multiprocessing.current_process()._config["semprefix"] = f"{prefix}mp"  # type: ignore[attr-defined]
+
+
+def leave(guardian: int, folder: Path) -> None:
     """End this process, and the whole group with its shared memory where nobody is left to do it."""
     if os.getppid() != guardian:
-        for segment in segments_of(os.getpid()):
-            Path(segment).unlink(missing_ok=True)
+        unlink_segments(folder)
         os.killpg(0, signal.SIGKILL)
     # not sys.exit: multiprocessing would join the processes of the graph, which never end
     os._exit(1)
@@ -136,8 +149,9 @@ def leave(guardian: int) -> None:
 if __name__ == "__main__":
     guardian = os.getppid()
     try:
+        name_segments(Path(sys.argv[1]))
         main(Path(sys.argv[1]))
     except BaseException:
         traceback.print_exc()
     finally:
-        leave(guardian)
+        leave(guardian, Path(sys.argv[1]))

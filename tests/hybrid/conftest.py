@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import resource
 import signal
 import sys
 from pathlib import Path
@@ -38,6 +40,22 @@ def hybrid(monkeypatch, capsys):
         return int(end.value.code or 0), captured.out, captured.err
 
     return run
+
+
+@pytest.fixture
+def little_room():
+    """Within this context no file of this process can grow beyond a size, as on a disk that fills up."""
+
+    @contextlib.contextmanager
+    def limit(size: int):
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    return limit
 
 
 @pytest.fixture(scope="session")

@@ -37,7 +37,7 @@ class Family:
         return found
 
     def segments(self):
-        return {Path(name) for process in self.processes() for name in guard.segments_of(process.pid)}
+        return {path for folder in self.folder.glob("snn-lava-*") for path in guard.segments_of(folder)}
 
     def leftovers(self):
         return self.processes() + list(self.folder.glob("snn-lava-*"))
@@ -63,6 +63,6 @@ def family(monkeypatch):
     shared = set(os.listdir("/dev/shm"))
     yield family
     assert family.soon(lambda: not family.leftovers()), family.leftovers()
-    new = {name for name in os.listdir("/dev/shm") if name.startswith(("psm_", "sem."))} - shared
+    new = {name for name in os.listdir("/dev/shm") if name.startswith(("psm_", "sem.", "snn-lava-"))} - shared
     assert family.soon(lambda: not new & set(os.listdir("/dev/shm"))), new
     shutil.rmtree(folder)

@@ -111,6 +111,27 @@ def test_a_parent_that_is_killed_leaves_nothing_behind(family, number):
 
 
 @needs_lava
+def test_the_next_run_removes_what_runs_left_all_of_whose_processes_were_killed_at_once(family):
+    with subprocess.Popen([sys.executable, "-c", SCRIPT % (3, LONG)], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        parent.stdout.readline()
+        for process in family.processes():
+            process.suspend()
+        for process in family.processes():
+            process.kill()
+        parent.wait(PATIENCE_S)
+    segments, folders = family.segments(), list(family.folder.glob("snn-lava-*"))
+    assert len(segments) > 3
+    assert folders
+    with lava.Runner(_network(), "fused") as runner:
+        runner.run(_inputs())
+        assert not any(path.exists() for path in (*segments, *folders))
+        with lava.Runner(_network(), "fused") as other:  # those of a living run stay
+            other.run(_inputs())
+        runner.run(_inputs())
+
+
+@needs_lava
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_guardian_that_is_killed_ends_the_run(family, number):
     seen = set()

@@ -6,7 +6,7 @@ import csv
 
 import pytest
 
-from hybrid.errors import BadInputError
+from hybrid.errors import BadInputError, HybridError
 from hybrid.sweep.store import POINTS, appending, read_points, write_table
 
 
@@ -22,6 +22,18 @@ def test_points_come_back_as_they_were_written_and_a_torn_last_line_is_cut_off(p
     with appending(tmp_path / "s") as append:
         append(point(3, 3))
     assert len(read_points(tmp_path / "s")) == 3
+
+
+def test_a_point_that_does_not_fit_on_the_disk_is_left_out_whole(point, tmp_path, little_room):
+    with appending(tmp_path) as append:
+        append(point(1, 2))
+        size = (tmp_path / POINTS).stat().st_size
+        with little_room(size + 10), pytest.raises(HybridError, match=r"points\.jsonl cannot be written") as error:
+            append(point(3, 4))
+        assert error.value.exit_code == 1
+        assert (tmp_path / POINTS).stat().st_size == size
+        append(point(5, 6))
+    assert (tmp_path / POINTS).read_text().count("\n") == 2
 
 
 def test_a_line_that_is_no_point_is_refused_with_its_number(point, tmp_path):

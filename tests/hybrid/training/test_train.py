@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import os
 import pickle
@@ -81,11 +82,47 @@ def test_a_stopped_training_goes_on_and_ends_with_the_same_bits(tmp_path, clips)
     assert not (tmp_path / "b.safetensors").exists()
     with pytest.raises(BadInputError, match="other settings"):
         fit(clips, tmp_path / "b.safetensors", seed=2)
-    again = fit(clips, tmp_path / "b.safetensors")
+    again = fit(clips, tmp_path / "b.safetensors", hardware=Hardware(workers=2))
     assert 1 <= again.resumed_from <= 2
     assert again.accuracy == unbroken.accuracy
     assert same_checkpoint(tmp_path / "a.safetensors", tmp_path / "b.safetensors")
     assert sorted(path.name for path in (tmp_path / "b.train").iterdir()) == ["logs", "settings.json"]
+
+
+def test_a_training_stopped_after_its_last_epoch_finishes_with_the_same_bits(tmp_path, clips, monkeypatch):
+    unbroken = fit(clips, tmp_path / "a.safetensors")
+
+    def stop(*_):
+        raise Stopped
+
+    with monkeypatch.context() as patch:
+        patch.setattr("hybrid.training.train.save_checkpoint", stop)
+        with pytest.raises(Stopped):
+            fit(clips, tmp_path / "b.safetensors")
+    again = fit(clips, tmp_path / "b.safetensors")
+    assert again.resumed_from == 4
+    assert again.accuracy == unbroken.accuracy
+    assert same_checkpoint(tmp_path / "a.safetensors", tmp_path / "b.safetensors")
+    assert sorted(path.name for path in (tmp_path / "b.train").iterdir()) == ["logs", "settings.json"]
+
+
+def test_the_state_is_written_beside_its_place_and_nowhere_else(tmp_path, clips, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "absent"))
+    fit(clips, tmp_path / "a.safetensors", "training.epochs=1")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.safetensors", "a.train"]
+
+
+def test_a_state_that_cannot_be_written_ends_with_a_clear_error_and_keeps_the_one_before(tmp_path, clips, little_room):
+    def fill(done, loss):
+        if done == 2:
+            room.enter_context(little_room(50_000))
+
+    with contextlib.ExitStack() as room, pytest.raises(HybridError, match=r"last\.ckpt cannot be written") as error:
+        fit(clips, tmp_path / "a.safetensors", on_epoch=fill)
+    assert error.value.exit_code == 1
+    assert fit(clips, tmp_path / "a.safetensors").resumed_from >= 1
+    fit(clips, tmp_path / "b.safetensors")
+    assert same_checkpoint(tmp_path / "a.safetensors", tmp_path / "b.safetensors")
 
 
 KILLED = """
