@@ -19,13 +19,14 @@ from torch import Tensor, fx, nn
 from torch._ops import OpOverload
 from torch.export import Dim, ExportedProgram, export
 
+_aten = torch._ops.ops.aten
 SCALAR_OPS = {"mul": operator.mul, "add": operator.add, "sub": operator.sub, "floordiv": operator.floordiv,
               "mod": operator.mod, "neg": operator.neg, "getitem": operator.getitem}  # fmt: skip
 FORBIDDEN = {"from_file"}
 """ATen operators that touch the file system."""
 FLASH_CPU = "aten._scaled_dot_product_flash_attention_for_cpu.default"
 ATTENTION = "aten.scaled_dot_product_attention.default"
-WHOLE = {torch.ops.aten.scaled_dot_product_attention.default, torch.ops.aten.sym_size.int}
+WHOLE = {_aten.scaled_dot_product_attention.default, _aten.sym_size.int}
 """Composite operators that stay as they are: each device has its own kernel for attention, and sizes are no work."""
 _ENUMS = ("memory_format", "dtype", "layout")
 
@@ -84,7 +85,7 @@ def _lowered(program: ExportedProgram) -> ExportedProgram:
     before: set[Any] = set()
     while (composite := {node.target for node in program.graph.nodes if _is_composite(node.target)}) - before:
         # those that are not in the table are views, which are taken apart in any case
-        known = torch.export.default_decompositions()
+        known = torch.export.default_decompositions()  # type: ignore[attr-defined]
         program = program.run_decompositions({target: known[target] for target in composite if target in known})
         before = composite
     return program
