@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 UV := $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
 PYTHON := $(shell cat .python-version)
 READY := $(VENV)/.ready
+# else each of the many processes that tests and demo start would compile the libraries anew: 18 s instead of 7
+unexport PYTHONDONTWRITEBYTECODE
 
 
 .PHONY: help setup demo test lint types pytest tables docs pictures matrix audit sbom wheel-check constraints clean

@@ -8,11 +8,13 @@ import json
 import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 from safetensors import safe_open
 
+from hybrid.parquet import read_rows
 from hybrid.shipped import CHECKPOINT, CLIPS
 
 OUT = "out"
@@ -121,7 +123,10 @@ def classified(out: Path) -> dict[str, Any]:
         label, shares = (line["result"]["prediction"][key] for key in ("label", "probabilities"))
         rounded = {name: round(share, 4) for name, share in shares.items()}
         results[line["video"]] = [label, rounded, line["result"]["counts"]]
-    return {"lines": len(lines), "videos": results, "report": report["counts"], "files": _names(out / "run")}
+    rows = sorted((row["video"], row["label"]) for row in read_rows(out / "run" / "videos.parquet"))
+    return {
+        "lines": len(lines), "videos": results, "report": report["counts"], "rows": rows, "files": _names(out / "run"),
+    }  # fmt: skip
 
 
 def swept(out: Path) -> dict[str, Any]:
@@ -129,7 +134,8 @@ def swept(out: Path) -> dict[str, Any]:
     with (out / "sweep" / "points.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     lines = sorted((out / "sweep" / "points.jsonl").read_text().splitlines())
-    return {"rows": rows, "lines": lines, "files": _names(out / "sweep")}
+    table = sorted(read_rows(out / "sweep" / "points.parquet"), key=itemgetter("key"))
+    return {"rows": rows, "lines": lines, "table": table, "files": _names(out / "sweep")}
 
 
 def trained(out: Path) -> dict[str, Any]:
@@ -143,7 +149,9 @@ def trained(out: Path) -> dict[str, Any]:
 
 
 def _names(folder: Path) -> list[str]:
-    return sorted(_relative(folder, (path for path in folder.rglob("*") if path.is_file())))
+    """Every file but the parts of tables: how many there are depends on how often a run was killed."""
+    files = (path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("part-"))
+    return sorted(_relative(folder, files))
 
 
 def _relative(folder: Path, paths: Iterable[Path]) -> list[str]:

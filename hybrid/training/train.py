@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import warnings
 from collections.abc import Callable
@@ -152,7 +153,7 @@ def train(
     progress = Progress(on_epoch)
     trainer = _trainer(config, folder, hardware, progress)
     try:
-        with temporary_sockets():
+        with temporary_sockets() if hardware.workers else contextlib.nullcontext():
             trainer.fit(module, to_train, to_measure, ckpt_path=folder.resume_from, weights_only=True)
             if to_measure and "accuracy" not in trainer.callback_metrics:  # stopped between the last epoch and the end
                 module.quantise(config.training.epochs - 1)

@@ -57,7 +57,8 @@ def test_pages_load_without_an_error_or_a_request_to_elsewhere(address, browser,
         assert browser.problems == [], page
         assert [url for url in browser.requests if not url.startswith((address, "data:"))] == [], page
         assert browser.run("[...document.images].filter(x => !x.naturalWidth).map(x => x.src)") == [], page
-        assert browser.run("document.body.dataset.mdColorScheme") == {"light": "default", "dark": "slate"}[scheme]
+        wanted = {"light": "default", "dark": "slate"}[scheme]
+        browser.page.wait_for_function(f"document.body.dataset.mdColorScheme == '{wanted}'")
         browser.run("localStorage.clear()")  # where the page keeps the scheme
 
 
