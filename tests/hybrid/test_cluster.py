@@ -186,17 +186,28 @@ def test_errors_come_back_as_they_were_raised(crew):
 
 
 def test_a_sweep_on_the_cluster_has_the_points_of_one_in_this_process(hybrid, crew, demo_clips, tmp_path):
-    given = ("sweep", CHECKPOINT, "--calibrate", demo_clips[0], "--interval", 2, "--host", "orin64", "--json")
+    given = (
+        "sweep",
+        CHECKPOINT,
+        "--calibrate",
+        demo_clips[0],
+        "--interval",
+        2,
+        "--chip",
+        "loihi2",
+        "--host",
+        "orin64",
+        "--json",
+    )
     given += ("--split", "", "--split", "stm_motion.0", "--split", "stm_motion.2,stm_residual.2")
     points = {}
     for name, workers in (("here", 1), ("there", 2)):
         code, out, err = hybrid(*given, "--workers", workers, "--out", tmp_path / name)
         assert code == 0, err
-        points[name] = json.loads(out, parse_float=rounded)["points"]
+        points[name] = json.loads(out)["points"]
     assert points["there"] == points["here"]
     rows = [sorted(read_rows(tmp_path / name / "points.parquet"), key=lambda row: row["key"]) for name in points]
-    here, there = (json.loads(json.dumps(table), parse_float=rounded) for table in rows)
-    assert here == there
+    assert rows[0] == rows[1]
     assert len({row["key"] for row in rows[0]}) == len(points["here"])
 
 
@@ -235,7 +246,7 @@ def test_clips_prepared_and_measured_on_the_cluster_are_those_of_this_process(hy
 def test_a_killed_run_leaves_nothing_and_goes_on_on_a_cluster(environment, address, bundle_dir, folder, tmp_path):
     run = [sys.executable, "-m", "hybrid", "run", str(bundle_dir), str(folder), "--out", str(tmp_path / "r")]
     run += ["--repeats", "1", "--device", "cpu"]
-    lines, temporary = tmp_path / "r" / "videos.jsonl", tmp_path / "t"
+    lines = tmp_path / "r" / "videos.jsonl"
     temporary = Path(tempfile.mkdtemp(prefix="t-", dir="/tmp"))
     alone = os.environ | {"TMPDIR": str(temporary)}
     with subprocess.Popen(
@@ -266,11 +277,6 @@ def test_a_killed_run_leaves_nothing_and_goes_on_on_a_cluster(environment, addre
     report = json.loads((tmp_path / "r" / "report.json").read_text())
     assert [video["video"] for video in report["videos"]] == sorted(row["video"] for row in rows)
     assert len({(row["label"], row["spikes"]) for row in rows}) == 2  # the videos are copies of two
-
-
-def rounded(text: str) -> float:
-    """To 12 digits: in which order a process adds up the events of a set is drawn anew for each process."""
-    return float(f"{float(text):.12g}")
 
 
 def in_session(session: int) -> list[str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from hybrid.errors import BadInputError
@@ -11,29 +9,32 @@ from hybrid.report.model import Failure
 from hybrid.runtime import journal
 from hybrid.runtime.journal import RUN, VIDEOS, Journal, Settings
 
-BEFORE = Settings(bundle="b", backend="hwsim", check=(), device="cpu", repeats=7)
-AFTER = BEFORE.model_copy(update={"backend": "torch"})
-
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path, hybrid, bundle_dir, demo_clips):
     """A folder of a run with one result."""
-    (tmp_path / RUN).write_text(BEFORE.model_dump_json())
-    line = {"video": "a.avi", "bytes": 1, "modified_ns": 1, "device": "", "result": {}, "failure": None}
-    (tmp_path / VIDEOS).write_text(json.dumps(line) + "\n")
-    assert Journal(tmp_path, BEFORE).finished == 1
+    code, _, err = hybrid("run", bundle_dir, demo_clips[0], "--repeats", 1, "--out", tmp_path)
+    assert code == 0, err
     return tmp_path
 
 
-def test_results_made_otherwise_are_refused_with_what_differs(folder):
+@pytest.fixture
+def after(folder):
+    """Settings other than those of the run."""
+    before = Settings.model_validate_json((folder / RUN).read_text())
+    assert Journal(folder, before).finished == 1
+    return before.model_copy(update={"backend": "torch"})
+
+
+def test_results_made_otherwise_are_refused_with_what_differs(folder, after):
     with pytest.raises(BadInputError, match="backend was hwsim, not torch") as error:
-        Journal(folder, AFTER)
+        Journal(folder, after)
     assert "--fresh" in error.value.fix
 
 
 @pytest.mark.parametrize("written", [False, True])
 def test_a_fresh_run_that_is_killed_while_it_begins_never_takes_the_old_results_for_its_own(
-    folder, monkeypatch, written
+    folder, after, monkeypatch, written
 ):
     write = journal.write_aside
 
@@ -46,10 +47,10 @@ def test_a_fresh_run_that_is_killed_while_it_begins_never_takes_the_old_results_
     with monkeypatch.context() as patch:
         patch.setattr(journal, "write_aside", killed)
         with pytest.raises(KeyboardInterrupt):
-            Journal(folder, AFTER, fresh=True).add(folder / "b.avi", failure)
-    again = Journal(folder, AFTER)
+            Journal(folder, after, fresh=True).add(folder / "b.avi", failure)
+    again = Journal(folder, after)
     assert again.finished == 0
     again.add(folder / "b.avi", failure)
     again.close()
-    assert Journal(folder, AFTER).finished == 0
+    assert Journal(folder, after).finished == 0
     assert (folder / VIDEOS).read_text().count("\n") == 1

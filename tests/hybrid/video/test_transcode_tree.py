@@ -92,7 +92,10 @@ def test_a_file_that_kills_its_worker_is_reported_and_the_rest_is_done(tmp_path,
         over.set()
         thread.join()
     assert outcomes.pop("c-deadly") == ("failed", "a worker process died")
-    assert outcomes == dict.fromkeys("abde", ("done", ""))
+    # one that was renamed just before its worker was killed with the other is found to be there
+    assert set(outcomes) == set("abde")
+    assert set(outcomes.values()) <= {("done", ""), ("skipped", "")}
+    assert all((target / f"{name}.avi").is_file() for name in "abde")
     assert sorted(path.name for path in target.iterdir()) == ["a.avi", "b.avi", "d.avi", "e.avi"]
 
 
