@@ -115,12 +115,16 @@ def _connect(**options: Any) -> None:
     os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", "(?s).")
     import ray
 
-    before = signal.getsignal(signal.SIGTERM)
+    before, told = signal.getsignal(signal.SIGTERM), False
     try:
         ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
+    except SystemExit:  # Ray's own answer to SIGTERM, with a code of its own
+        told = True
     finally:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, before)
+    if told:
+        signal.raise_signal(signal.SIGTERM)
 
 
 def _disconnect() -> None:
