@@ -81,7 +81,7 @@ def export_program(
 
 
 def _lowered(program: ExportedProgram) -> ExportedProgram:
-    """Composite operators by their parts: torch before 2.6 exports so of itself, and a program is to be the same."""
+    """Composite operators by their parts: older torch exports them so, and the rules of `rewrite` look for those."""
     before: set[Any] = set()
     while (composite := {node.target for node in program.graph.nodes if _is_composite(node.target)}) - before:
         # those that are not in the table are views, which are taken apart in any case

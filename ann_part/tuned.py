@@ -20,7 +20,7 @@ AS_GIVEN = "as given"
 FP32_TOLERANCE = 1e-4
 """Of the largest logit: rounding in another order of sums."""
 WORTH_OPERATIONS = 5e9
-"""On a CPU, a program of fewer stays as it is, some 0.1 s: its sums then come in the same order in every run."""
+"""On a CPU, a program of fewer stays as it is: its sums then come in the same order in every run."""
 LOWER_TOLERANCE = 4.0
 """How many times the error of the program itself, in the same precision, another form may have."""
 
