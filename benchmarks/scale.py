@@ -3,8 +3,8 @@
     python benchmarks/scale.py --out runs/scale
 
 The sweep prices cuts of the shipped model and measures each on labelled clips, in a process of its own for every
-number of workers, Ray's start included; all give the same points. The data set is 10,000 small clips of one GOP, no
-two of the same bytes, which `hybrid extract` reads and prepares for training. Memory is that of the command, its
+number of workers, Ray's start included; all give the same points. The data set is 10,000 small clips of one GOP, which
+`hybrid extract` reads and prepares for training. No two clips have the same bytes. Memory is that of the command, its
 workers and Ray, but for pages of files, such as libraries, which the whole machine shares; sampled every second.
 Written are scale.json and scale.png.
 """
@@ -83,7 +83,7 @@ def sweeps(numbers: list[int], clips: int, out: Path) -> list[Sweep]:
     for i in range(clips):
         label = ("Run", "Sit")[i % 2]
         (data / label).mkdir(parents=True, exist_ok=True)
-        shutil.copy(CLIPS[i % 2], data / label / f"{label}_{i}_0.avi")
+        (data / label / f"{label}_{i}_0.avi").write_bytes(different(CLIPS[i % 2], i))
     given = ["sweep", CHECKPOINT, "--calibrate", CLIPS[0], "--data", data, "--chip", "loihi2", "--chip", "loihi1"]
     given += ["--interval", "11", "--interval", "5", "--host", "orin64", "--json"]
     found: list[Sweep] = []
@@ -108,9 +108,8 @@ def memory(clips: int, workers: int, out: Path) -> Memory:
     data, cache, small = out / "clips" / "Run", out / "cache", out / "small.avi"
     data.mkdir(parents=True)
     transcode(CLIPS[0], small, Format(lines=64, start=LAST_GOP))
-    content = small.read_bytes()
     for i in range(clips):
-        (data / f"Run_{i:06}_0.avi").write_bytes(content + b"JUNK" + struct.pack("<II", 4, i))
+        (data / f"Run_{i:06}_0.avi").write_bytes(different(small, i))
     begin, samples = time.perf_counter(), list[tuple[float, int, float, float]]()
     given = command("extract", data.parent, "--cache", cache, "--workers", workers, *SMALL)
     with subprocess.Popen(given, stdout=subprocess.DEVNULL, start_new_session=True) as driver:
@@ -125,6 +124,11 @@ def memory(clips: int, workers: int, out: Path) -> Memory:
     settled = np.array([x for x in samples if SETTLED * clips < x[1] < clips])
     slope, driver_slope = (float(np.polyfit(settled[:, 1], settled[:, i], 1)[0]) * 1000 for i in (2, 3))
     return Memory(clips, workers, seconds, tuple(samples), max(x[2] for x in samples), slope, driver_slope)
+
+
+def different(clip: Path, number: int) -> bytes:
+    """A clip with bytes of its own, so that nothing prepared for another one is taken for it."""
+    return clip.read_bytes() + b"JUNK" + struct.pack("<II", 4, number)
 
 
 def command(*words: object) -> list[str]:

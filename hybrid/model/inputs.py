@@ -31,7 +31,8 @@ def input_ports(config: InputConfig) -> tuple[InputPort, InputPort]:
 def to_tensors(views: Views, config: InputConfig) -> tuple[Tensor, Tensor, Tensor]:
     """The real values that the float model takes: the I-frame 0 to 1, motion and residual at full scale 1."""
     iframe, motion, residual = (
-        torch.from_numpy(np.ascontiguousarray(array)).float() for array in (views.iframe, views.motion, views.residual)
+        torch.from_numpy(np.ascontiguousarray(array, np.float32))
+        for array in (views.iframe, views.motion, views.residual)
     )
     return iframe / 255, motion * unit_of(config.motion_bits), residual * unit_of(config.residual_bits)
 

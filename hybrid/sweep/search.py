@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from itertools import product
 from pathlib import Path
@@ -23,6 +24,9 @@ from hybrid.sweep.store import appending, flat, read_points
 from hybrid.sweep.subject import Accuracy, Source, Subject, VideoSubject, load_subject
 from hybrid.sweep.table import SCHEMA, TABLE
 from hybrid.sweep.task import Target, Task, Work, traced
+
+VIEWS = ".views"
+"""Folder of the labelled clips as the model sees them, there while a sweep is not done: each is read once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,7 @@ def sweep(
         IllegalPlanError: for a split with an op that no chip can run.
     """
     tell("load and trace", 0, 1)
+    source = replace(source, cache=folder / VIEWS)
     subject = load_subject(source)
     known = read_points(folder)
     tasks = list(_tasks(subject, source, axes, known))
@@ -88,6 +93,7 @@ def sweep(
                     known[point.key] = point
             done += len(task.targets)
             tell(task.title, done, len(keys))
+    shutil.rmtree(folder / VIEWS, ignore_errors=True)
     return tuple(known[key] for key in keys if key in known)
 
 

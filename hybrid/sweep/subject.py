@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import random
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -19,7 +21,7 @@ from hybrid.graph import ModelGraph
 from hybrid.model.checkpoint import Checkpoint, load_checkpoint
 from hybrid.model.hybrid_model import HybridModel
 from hybrid.runtime.clip import load_clip
-from hybrid.training.evaluate import evaluate
+from hybrid.training.scorer import Scorer
 from hybrid.training.splits import split
 from hybrid.user.compile import Job, trace_user
 from hybrid.user.evaluate import predict, read_labelled, top1
@@ -43,6 +45,7 @@ class Source:
         shapes: of a user's model's inputs.
         calibration: a real clip, or arrays for a user's model.
         data: labelled clips (a folder, or a CSV file beside them), or labelled arrays.
+        cache: folder for prepared clips, which every split is measured on.
     """
 
     model: str
@@ -50,6 +53,7 @@ class Source:
     shapes: tuple[str, ...] = ()
     calibration: Path | None = None
     data: Path | None = None
+    cache: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,6 +67,7 @@ class VideoSubject:
         checkpoint: the model.
         views: of the calibration clip.
         clips: labelled ones; may be empty.
+        cache: folder for prepared clips.
     """
 
     name: str
@@ -71,6 +76,7 @@ class VideoSubject:
     checkpoint: Checkpoint
     views: Views
     clips: tuple[LabelledClip, ...]
+    cache: Path | None
 
     def trace(self, interval: int) -> Traced:
         """The model on the first P-frames of the calibration clip's GOPs."""
@@ -80,8 +86,17 @@ class VideoSubject:
         """On the first P-frames of the same GOPs for every interval, by the chip simulator."""
         if not self.clips:
             return None
-        found = evaluate(self._shortened(interval), self.clips, "hwsim", on_chip=tuple(on_chip), gop_steps=self.steps)
-        return found.top1, len(found.predictions)
+        # in another order for every split: workers that begin together would prepare the same clips
+        clips = random.Random(f"{interval} {on_chip}").sample(self.clips, len(self.clips))
+        with ExitStack() as stack:
+            scorer = Scorer(
+                self._shortened(interval), "hwsim", stack,
+                on_chip=on_chip, gop_steps=self.steps, cache=self.cache,
+            )  # fmt: skip
+            scores = torch.stack([scorer(clip) for clip in clips])
+        classes = self.checkpoint.model.config.classes
+        labels = torch.tensor([classes.index(clip.label) for clip in clips])
+        return top1(scores, labels, self.name), len(labels)
 
     def _shortened(self, interval: int) -> Checkpoint:
         """The same weights in a model of fewer steps: no parameter depends on their number."""
@@ -171,7 +186,7 @@ def load_subject(source: Source) -> Subject:
     for clip in clips:
         digest.update(f"{clip.path.name} {clip.label} {clip.path.stat().st_size}\n".encode())
     config = checkpoint.model.config
-    return VideoSubject(config.name, digest.hexdigest(), config.input.steps, checkpoint, views, clips)
+    return VideoSubject(config.name, digest.hexdigest(), config.input.steps, checkpoint, views, clips, source.cache)
 
 
 def _labelled_clips(data: Path, checkpoint: Checkpoint) -> tuple[LabelledClip, ...]:

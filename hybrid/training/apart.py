@@ -19,7 +19,8 @@ from hybrid.model.checkpoint import load_checkpoint
 from hybrid.model.config import ModelConfig
 from hybrid.parquet import Parts, read_rows
 from hybrid.training.dataset import OnBad, prepare
-from hybrid.training.evaluate import Evaluation, Scorer, summarize
+from hybrid.training.evaluate import Evaluation, summarize
+from hybrid.training.scorer import Scorer
 from hybrid.training.splits import Clips
 
 OnDied = Callable[[HybridError], None]

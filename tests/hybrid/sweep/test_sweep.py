@@ -7,12 +7,14 @@ import importlib
 import json
 import pickle
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+import hybrid.runtime.clip
 from hwsim.chip import load
 from hybrid.datasets.folder import folder
 from hybrid.model.inputs import input_ports
@@ -21,8 +23,10 @@ from hybrid.platform import load_host, load_link
 from hybrid.shipped import CHECKPOINT
 from hybrid.sweep import Axes, Point, Source, front_of, sweep
 from hybrid.sweep.page import write_page
+from hybrid.sweep.subject import load_subject
 from hybrid.sweep.task import Target, Task, Work
 from hybrid.training.evaluate import evaluate
+from hybrid.training.scorer import Scorer
 
 STMS = "stm_motion,stm_residual"
 
@@ -84,13 +88,40 @@ def test_accuracy_is_that_of_the_integer_model_and_is_measured_once_for_all_chip
     assert (points[0].top1, points[0].samples) == (expected.top1, 2)
     # the demo's clips are right at the interval that the model was trained with
     assert points[0].top1 == points[1].top1 == 1.0
-    monkeypatch.setattr("hybrid.sweep.subject.evaluate", None)  # measuring again would fail
+    monkeypatch.setattr("hybrid.sweep.subject.Scorer", None)  # measuring again would fail
     code, out, err = hybrid(*given, "--chip", "loihi2", "--chip", "loihi1", "--json")
     assert code == 0, err
     again = [Point.model_validate(x) for x in json.loads(out)["points"]]
     assert again[::2] == points
     assert [p.top1 for p in again[1::2]] == [p.top1 for p in points]
     assert all(p.chip == "loihi1" for p in again[1::2])
+
+
+def test_each_labelled_clip_is_read_once_for_all_splits_and_intervals_and_by_a_sweep_that_goes_on(
+    source, clips, tmp_path, monkeypatch
+):
+    reads, original, score = [], hybrid.runtime.clip.sample_each, Scorer.__call__
+    at = Source(source.model, calibration=source.calibration, data=clips)
+    load_subject(replace(at, cache=tmp_path / ".views"))  # reads the calibration clip
+
+    def counted(path, *rest, **options):
+        reads.append(path)
+        return original(path, *rest, **options)
+
+    def stopped(self, clip):
+        if len(reads) == 2:
+            raise KeyboardInterrupt
+        return score(self, clip)
+
+    monkeypatch.setattr("hybrid.runtime.clip.sample_each", counted)
+    taken = axes(splits=(STMS, "stm_motion.0"), intervals=(11, 4))
+    monkeypatch.setattr(Scorer, "__call__", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        sweep(at, taken, tmp_path)
+    monkeypatch.setattr(Scorer, "__call__", score)
+    assert len(sweep(at, taken, tmp_path)) == 4
+    assert sorted(reads) == sorted(clip.path for clip in folder(clips).clips)
+    assert not (tmp_path / ".views").exists()
 
 
 def test_a_stopped_sweep_keeps_its_points_and_goes_on(hybrid, demo_clips, tmp_path, monkeypatch):
