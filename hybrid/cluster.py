@@ -62,8 +62,12 @@ def started(workers: int) -> Iterator[int]:
                 raise HybridError("--workers", what, "free memory and disk, or leave --workers out") from error
             try:
                 yield workers
-            finally:
+            except (SystemExit, KeyboardInterrupt):
+                raise  # Ray's farewell would wait for what a signal to all processes has ended: the guard ends the rest
+            except BaseException:
                 _disconnect()
+                raise
+            _disconnect()
     finally:
         if watch.stdin is not None:
             watch.stdin.close()

@@ -21,6 +21,10 @@ TRIES = 3
 AHEAD = 2
 """Items that are given out for each worker: the one in work and the next. So memory does not grow with their number."""
 
+HEARS_S = 0.1
+"""How long a signal may wait while this process waits for workers: where all of Ray was told to end as well, Ray ends
+this process, with an exit code of its own, within a second."""
+
 
 @dataclass(frozen=True, slots=True)
 class Workers:
@@ -125,7 +129,7 @@ def _spread(items: Iterable[Item], work: Callable[[Item], Result], workers: int)
                 given[attempt.remote(shared, item, place)] = (item, tries + 1)
             if not given:
                 return
-            ready, _ = ray.wait(list(given))
+            ready, _ = ray.wait(list(given), timeout=HEARS_S)
             for reference in ready:
                 item, tries = given.pop(reference)
                 try:

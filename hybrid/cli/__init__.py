@@ -19,6 +19,7 @@ from hybrid.cli import (  # noqa: F401 (each registers its commands)
 )
 from hybrid.cli.common import State, app, err
 from hybrid.cli.stopping import Stop
+from hybrid.cluster import connected
 
 __all__ = ["app", "main"]
 
@@ -48,4 +49,7 @@ def main() -> None:
     finally:
         stop.end()
         if stop.code is not None:
+            if connected():  # still, since it was left as it was: Ray would end this process with a code of its own
+                sys.stdout.flush()
+                os._exit(stop.code)
             sys.exit(stop.code)
