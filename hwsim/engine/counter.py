@@ -38,7 +38,8 @@ class Counter:
         self._dense = dense_synops(network, mapping).sum(1)
         self._neurons = np.prod(np.array([[b - a for a, b in core.block] for core in mapping.cores]), 1)
         pairs = np.concatenate([fan.pairs[fan.pairs[:, 0] != HOST] for fan in found])
-        routes = route([(mapping.tiles[a], mapping.tiles[b]) for a, b in pairs])
+        tiles = mapping.tiles
+        routes = route([(tiles[a], tiles[b]) for a, b in pairs])
         self._links = routes.links
         neurons = np.concatenate([_neurons(fan) for fan in found])
         alike = [_alike(fan) for fan in found]

@@ -180,22 +180,28 @@ def _conv_fan(
 ) -> list[tuple[IntArray, IntArray, IntArray]]:
     """Per core: the row and column classes it reads, and the fan-out [rows, columns, channels] from them."""
     nonzero = _spread_groups(synapse)
-    by_span: dict[Span, IntArray] = {}
+    read = [
+        {span: _read(places, span) for span in {core.block[1 + axis] for core in cores}}
+        for axis, places in enumerate(found)
+    ]
+    by_span = {span: nonzero[slice(*span)].sum(0) for span in {core.channels for core in cores}}
+    by_rows = {  # [row classes, channels, kernel columns]
+        (channels, rows): np.einsum("cij,ia->acj", by_span[channels], read[0][rows][1])
+        for channels, rows in {(core.channels, core.rows) for core in cores}
+    }
     parts = []
     for core in cores:
-        if core.channels not in by_span:
-            by_span[core.channels] = nonzero[slice(*core.channels)].sum(0)
-        reads = [f[:, slice(*span)].any(1) for f, span in zip(found, (core.rows, core.columns), strict=True)]
-        rows, columns = (np.flatnonzero(r.any(0)) for r in reads)
-        fan = np.einsum(
-            "cij,ia,jb->abc",
-            by_span[core.channels],
-            reads[0][:, rows].astype(np.int64),
-            reads[1][:, columns].astype(np.int64),
-            optimize=True,
-        )
-        parts.append((rows, columns, fan))
+        columns, taken = read[1][core.columns]
+        fan = (by_rows[core.channels, core.rows] @ taken).transpose(0, 2, 1)
+        parts.append((read[0][core.rows][0], columns, fan))
     return parts
+
+
+def _read(places: BoolArray, span: Span) -> tuple[IntArray, IntArray]:
+    """The source classes that targets of a span read, and where through, int64 [kernel, those classes]."""
+    reads = places[:, slice(*span)].any(1)
+    classes = np.flatnonzero(reads.any(0))
+    return classes, reads[:, classes].astype(np.int64)
 
 
 def _spread_groups(synapse: Conv2d) -> IntArray:

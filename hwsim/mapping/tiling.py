@@ -11,7 +11,7 @@ four times the packets. So halo comes first; and cores do, because each takes po
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product
 
@@ -47,10 +47,9 @@ class Tiling:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Axis:
-    """What the parts of one axis take when it is cut into `spans`; arrays are [parts, sources or users]."""
+class _Parts:
+    """What the parts of one axis take: their sizes [parts], what they read and send [parts, sources or users]."""
 
-    spans: tuple[Span, ...]
     sizes: IntArray
     inputs: IntArray
     outputs: IntArray
@@ -75,36 +74,29 @@ class Demand:
         self._spread = [[_reached(reach.axes[a], tiling.axes[a]).sum(0) for a in AXES] for reach, tiling in users]
         self._weights = sum(fan_in(connection.synapse) for connection in layer.connections)
 
-    def axis(self, a: int, parts: int) -> _Axis:
-        """Cut one axis into `parts` nearly equal spans."""
-        cuts = [i * self.shape[a] // parts for i in range(parts + 1)]
-        spans = tuple(pairwise(cuts))
+    def along(self, a: int, spans: Sequence[Span]) -> _Parts:
+        """What the spans of one axis take, which follow each other and are all of it."""
+        starts = [start for start, _ in spans]
         inputs = [_reached(reach.axes[a], spans).sum(1) for reach in self._reaches]
-        outputs = [np.add.reduceat(spread[a], cuts[:-1]) for spread in self._spread]
-        return _Axis(
-            spans,
-            np.diff(cuts),
-            np.stack(inputs, 1),
-            np.stack(outputs, 1) if outputs else np.zeros((parts, 0), np.int64),
-        )
+        outputs = [np.add.reduceat(spread[a], starts) for spread in self._spread]
+        none = np.zeros((len(spans), 0), np.int64)
+        return _Parts(np.array([end - start for start, end in spans]), np.stack(inputs, 1),
+                      np.stack(outputs, 1) if outputs else none)  # fmt: skip
 
-    def of(self, sizes: Sequence[int], inputs: Sequence[IntArray], outputs: Sequence[IntArray]) -> Resources:
-        """What a block takes whose three axes have these sizes, inputs [sources] and outputs [users]."""
-        neurons = int(np.prod(sizes))
-        sources = int((inputs[0] * inputs[1] * inputs[2]).sum())
+    def of(self, axes: Sequence[_Parts]) -> IntArray:
+        """What every block takes, a part of each of three axes: [channels, rows, columns, fields of Resources]."""
+        sizes = [axis.sizes[:, None] for axis in axes]
+        neurons = _blocks(sizes)
+        sources = _blocks([axis.inputs for axis in axes])
         bits = min(8, self.chip.core.weight_bits)
-        return Resources(
-            neurons,
-            (self._stored_weights(neurons, int(sizes[0]), sources) * bits + 7) // 8,
-            sources,
-            int((outputs[0] * outputs[1] * outputs[2]).sum()),
-        )
+        memory = (self._stored_weights(neurons, axes[0].sizes[:, None, None], sources) * bits + 7) // 8
+        return np.stack([neurons, memory, sources, _blocks([axis.outputs for axis in axes])], -1)
 
-    def _stored_weights(self, neurons: int, channels: int, sources: int) -> int:
+    def _stored_weights(self, neurons: IntArray, channels: IntArray, sources: IntArray) -> IntArray:
         if not self.chip.core.shared_convolution:
             return neurons * sources
         conv = isinstance(self.layer.connections[0].synapse, Conv2d | SumPool2d)
-        return self._weights * (channels if conv else neurons)
+        return self._weights * (np.broadcast_to(channels, neurons.shape) if conv else neurons)
 
 
 def tile(demand: Demand) -> Tiling:
@@ -113,44 +105,50 @@ def tile(demand: Demand) -> Tiling:
     Raises:
         DoesNotFit: where even single neurons do not fit.
     """
-    cuts = [[demand.axis(a, n) for n in _part_counts(demand.shape[a])] for a in AXES]
-    best: tuple[tuple[int, ...], Tiling] | None = None
-    for parts in product(*cuts):
-        cores = int(np.prod([len(axis.spans) for axis in parts]))
-        if best is not None and cores > best[0][0]:
-            continue
-        # no block takes more than the largest part of each axis
-        worst = demand.of(*([x.max(0) for x in axis] for axis in _columns(parts)))
-        if not fits(worst, demand.chip):
-            continue
-        read = int(np.prod([axis.inputs.sum(0) for axis in parts], axis=0).sum())
-        score = (cores, read, *(len(axis.spans) for axis in parts))
-        if best is None or score < best[0]:
-            best = score, Tiling(*(axis.spans for axis in parts))
-    if best is None:
-        finest = [axis[-1] for axis in cuts]
-        raise refuse(demand.layer, demand.chip, demand.of(*([x.max(0) for x in a] for a in _columns(finest))))
-    return best[1]
+    cuts = [[_cut(size, parts) for parts in _part_counts(size)] for size in demand.shape]
+    taken = [[demand.along(a, spans) for spans in cuts[a]] for a in AXES]
+    # no block takes more than the largest part of each axis
+    fit = fits(demand.of([_each(found, np.max) for found in taken]), demand.chip)
+    if not fit.any():
+        least = demand.of([_each(found[-1:], np.max) for found in taken])
+        raise refuse(demand.layer, demand.chip, Resources(*least.reshape(-1).tolist()))
+    cores = _blocks([np.array([[len(spans)] for spans in tried]) for tried in cuts])
+    read = _blocks([_each(found, np.sum).inputs for found in taken])
+    for score in (cores, read):
+        fit &= score == score[fit].min()
+    # of equals, the first has the fewest cuts of channels, then of rows
+    best = np.unravel_index(int(fit.argmax()), fit.shape)
+    channels, rows, columns = (tried[i] for tried, i in zip(cuts, best, strict=True))
+    return Tiling(channels, rows, columns)
 
 
 def block_resources(demand: Demand, tiling: Tiling) -> list[Resources]:
     """What each block of a tiling takes, in the order of `Tiling.blocks`."""
-    axes = [demand.axis(a, len(tiling.axes[a])) for a in AXES]
-    indices = product(*(range(len(axis.spans)) for axis in axes))
-    return [
-        demand.of(*([x[i] for x, i in zip(values, index, strict=True)] for values in _columns(axes)))
-        for index in indices
-    ]
+    found = demand.of([demand.along(a, tiling.axes[a]) for a in AXES])
+    return [Resources(*taken) for taken in found.reshape(-1, found.shape[-1]).tolist()]
 
 
-def fits(used: Resources, chip: Chip) -> bool:
-    """Whether a block's resources are within the limits of a core."""
-    limits = [(getattr(used, name), getattr(chip.core, name)) for name in Resources.__dataclass_fields__]
-    return all(limit is None or value <= limit for value, limit in limits)
+def fits(used: IntArray, chip: Chip) -> BoolArray:
+    """Whether blocks that take [..., fields of Resources] are within the limits of a core."""
+    limits = [getattr(chip.core, name) for name in Resources.__dataclass_fields__]
+    most = np.array([np.iinfo(np.int64).max if limit is None else limit for limit in limits])
+    return np.asarray((used <= most).all(-1))
 
 
-def _columns(axes: Sequence[_Axis]) -> tuple[list[IntArray], list[IntArray], list[IntArray]]:
-    return [x.sizes for x in axes], [x.inputs for x in axes], [x.outputs for x in axes]
+def _each(cuts: Sequence[_Parts], reduce: Callable[..., IntArray]) -> _Parts:
+    """Cuts of an axis, each in the place of a part: the largest, or the sum, of what its own parts take."""
+    return _Parts(*(np.stack([reduce(getattr(x, name), axis=0) for x in cuts]) for name in _Parts.__slots__))
+
+
+def _blocks(axes: Sequence[IntArray]) -> IntArray:
+    """Products of three axes [parts, n], summed over n: [channels, rows, columns]."""
+    channels, rows, columns = axes
+    return np.asarray(np.einsum("ci,ri,xi->crx", channels, rows, columns))
+
+
+def _cut(size: int, parts: int) -> tuple[Span, ...]:
+    """Cut an axis into spans of nearly equal length."""
+    return tuple(pairwise(i * size // parts for i in range(parts + 1)))
 
 
 def _part_counts(size: int) -> list[int]:
@@ -159,5 +157,5 @@ def _part_counts(size: int) -> list[int]:
 
 
 def _reached(reach: BoolArray, spans: Sequence[Span]) -> BoolArray:
-    """Bool [spans, sources]: whether any target of the span reads the source."""
-    return np.stack([reach[a:b].any(0) for a, b in spans])
+    """Bool [spans, sources]: whether any target of the span reads the source; spans follow each other."""
+    return np.asarray(np.logical_or.reduceat(reach, [a for a, _ in spans], 0))
