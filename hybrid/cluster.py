@@ -62,8 +62,8 @@ def started(workers: int) -> Iterator[int]:
                 raise HybridError("--workers", what, "free memory and disk, or leave --workers out") from error
             try:
                 yield workers
-            except (SystemExit, KeyboardInterrupt):
-                raise  # Ray's farewell would wait for what a signal to all processes has ended: the guard ends the rest
+            except SystemExit:
+                raise  # Ray's farewell would wait for what SIGTERM to all processes has ended: the guard ends the rest
             except BaseException:
                 _disconnect()
                 raise

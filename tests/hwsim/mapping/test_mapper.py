@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from itertools import product
+from itertools import pairwise, product
+from math import prod
 
 import numpy as np
 import pytest
@@ -14,6 +15,8 @@ from hypothesis import strategies as st
 from hwsim.chip import load
 from hwsim.engine import Engine
 from hwsim.mapping import DoesNotFit, MappingError, from_json, map_network, to_json, utilization
+from hwsim.mapping.geometry import fan_in, reaches
+from hwsim.mapping.tiling import Demand, Tiling, tile
 from snn_export.network import (
     LIF,
     Arithmetic,
@@ -107,6 +110,51 @@ def test_every_neuron_is_on_one_core_and_all_limits_hold(cases, small_chip, data
             assert limits[name] is None or getattr(core.used, name) <= limits[name]
     assert to_json(map_network(network, chip)) == to_json(mapping)
     assert from_json(json.loads(json.dumps(to_json(mapping)))) == mapping
+
+
+def _best_by_trying(demand):
+    """The rule of `hwsim.mapping.tiling` with one cut after the other and whole numbers; None where nothing fits."""
+    chip, found = demand.chip.core, {}
+    for counts in product(*(range(1, size + 1) for size in demand.shape)):
+        spans = [
+            tuple(pairwise(i * n // parts for i in range(parts + 1)))
+            for n, parts in zip(demand.shape, counts, strict=True)
+        ]
+        axes = [demand.along(a, x) for a, x in enumerate(spans)]
+        neurons = prod(max(b - a for a, b in x) for x in spans)
+        inputs, outputs = (
+            sum(prod(map(int, column)) for column in zip(*(getattr(x, name).max(0) for x in axes), strict=True))
+            for name in ("inputs", "outputs")
+        )
+        weights = neurons * inputs
+        if chip.shared_convolution:
+            conv = isinstance(demand.layer.connections[0].synapse, Conv2d | SumPool2d)
+            each = sum(fan_in(connection.synapse) for connection in demand.layer.connections)
+            weights = each * (max(b - a for a, b in spans[0]) if conv else neurons)
+        used = (neurons, -(-weights * min(8, chip.weight_bits) // 8), inputs, outputs)
+        limits = (chip.neurons, chip.synapse_memory_bytes, chip.inputs, chip.outputs)
+        if all(limit is None or value <= limit for value, limit in zip(used, limits, strict=True)):
+            read = sum(prod(map(int, column)) for column in zip(*(x.inputs.sum(0) for x in axes), strict=True))
+            found[(prod(counts), read, *counts)] = Tiling(*spans)
+    return found[min(found)] if found else None
+
+
+@given(data=st.data())
+@settings(max_examples=40)
+def test_the_tiling_of_any_layer_is_the_best_of_all_cuts(cases, small_chip, data):
+    network, _ = data.draw(cases())
+    chip = small_chip(
+        neurons=data.draw(st.integers(1, 60)), inputs=data.draw(st.sampled_from([None, 40, 150])), outputs=None,
+        synapse_memory_bytes=data.draw(st.sampled_from([None, 60, 400])),
+        shared_convolution=data.draw(st.booleans()),
+    )  # fmt: skip
+    for layer in network.layers:
+        demand = Demand(layer, reaches(network, layer), (), chip)
+        try:
+            found = tile(demand)
+        except DoesNotFit:
+            found = None
+        assert found == _best_by_trying(demand)
 
 
 def _conv_layer(in_channels, out_channels, size, kernel=3, groups=1, value=1):
