@@ -55,6 +55,7 @@ def advance(
     """
     height, width = motion.shape[:2]
     band = BAND if _in_bands(vectors) else height
+    before, after = motion.reshape(-1), next_motion.reshape(-1)
     i = 0
     for top in range(0, height, band):
         bottom = min(top + band, height)
@@ -66,7 +67,7 @@ def advance(
             dx, dy = int(v.dst_x) - int(v.src_x), int(v.dst_y) - int(v.src_y)
             if dx != 0 or dy != 0:
                 block = _block(v, dx, dy, height, width)
-                _shift_block(block, width, dx, dy, motion, next_motion)
+                _shift_block(block, width, dx, dy, before, after)
                 _move_block(block, width, warped, next_warped)
             i += 1
         _subtract(frame, next_warped, residual, top, bottom)
@@ -88,13 +89,14 @@ def advance_subpel(vectors: Any, scale: int, before: Array, after: Array) -> Non
     """
     height, width = after.shape[:2]
     move(before, 0, after, 0, before.size)
+    sums, moved = before.reshape(-1), after.reshape(-1)
     for i in range(len(vectors)):
         v = vectors[i]
         dx, dy = int(v.dst_x) - int(v.src_x), int(v.dst_y) - int(v.src_y)
         mx = -int(v.motion_x) * scale // int(v.motion_scale)
         my = -int(v.motion_y) * scale // int(v.motion_scale)
         if mx != 0 or my != 0:
-            _shift_block(_block(v, dx, dy, height, width), width, mx, my, before, after)
+            _shift_block(_block(v, dx, dy, height, width), width, mx, my, sums, moved)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -126,18 +128,17 @@ def _block(v: Any, dx: int, dy: int, height: int, width: int) -> tuple[int, int,
 
 @numba.njit(cache=True, nogil=True)
 def _shift_block(block: tuple[int, int, int, int], width: int, mx: int, my: int, before: Array, after: Array) -> None:
-    """Fill one block of `after`: what `before` holds where it comes from, plus (mx, my)."""
+    """Fill one block of `after`: what `before` holds where it comes from, plus (mx, my); both are flat."""
     here, there, rows, columns = block
     if columns <= 0:
         return
     whole = columns - columns % SHIFTED
-    source, target = before.reshape(-1), after.reshape(-1)
     for _ in range(rows):
         for x in range(0, whole, SHIFTED):
             shift(before, 2 * (there + x), after, 2 * (here + x), mx, my)
         for x in range(whole, columns):
-            target[2 * (here + x)] = source[2 * (there + x)] + mx
-            target[2 * (here + x) + 1] = source[2 * (there + x) + 1] + my
+            after[2 * (here + x)] = before[2 * (there + x)] + mx
+            after[2 * (here + x) + 1] = before[2 * (there + x) + 1] + my
         here, there = here + width, there + width
 
 

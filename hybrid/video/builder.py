@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from av.sidedata.motionvectors import MotionVectors
+from av.sidedata.sidedata import SideDataContainer
 from av.video.reformatter import VideoReformatter
 
 from hybrid.video.accumulate import VECTOR, advance, advance_subpel
@@ -20,8 +21,10 @@ FIRST_CAPACITY = 11
 
 def vectors_of(frame: Any) -> Array:
     """The motion vectors of a decoded frame as an array of type `VECTOR`; empty where all blocks are intra."""
-    for side_data in frame.side_data:
-        if isinstance(side_data, MotionVectors):
+    # Not `frame.side_data`, which the frame keeps and which keeps the frame: then it lives until the next garbage
+    # collection, and the decoder takes fresh memory for the next picture instead of its own, which is in the cache.
+    for side_data in SideDataContainer(frame):  # type: ignore[call-arg]  # PyAV's stub leaves it out
+        if type(side_data) is MotionVectors:
             return np.frombuffer(memoryview(side_data), VECTOR)
     return NO_VECTORS
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import struct
 import threading
@@ -32,6 +33,17 @@ def test_accumulated_and_raw_agree_on_the_first_p_frame_and_differ_later(demo_cl
     assert np.array_equal(accumulated.motion[0], raw.motion[0])
     assert np.array_equal(accumulated.residual[0], raw.residual[0])
     assert not np.array_equal(accumulated.motion[-1], raw.motion[-1])
+
+
+def test_no_decoded_frame_waits_for_the_garbage_collection(demo_clips):
+    gc.collect()
+    gc.disable()
+    try:
+        assert sum(gop.steps for gop in read(demo_clips[0])) > 0
+        alive = sum(isinstance(x, av.VideoFrame) for x in gc.get_objects())
+    finally:
+        gc.enable()
+    assert alive == 0
 
 
 def test_times_are_the_streams_own(demo_clips):
