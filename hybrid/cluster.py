@@ -50,6 +50,7 @@ def started(workers: int) -> Iterator[int]:
     folder = Path(tempfile.mkdtemp(prefix="hybrid-", dir=_folder_for_temporary_files()))
     command = [sys.executable, "-I", "-S", guard.__file__, str(folder)]
     watch = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
+    told = False
     try:
         with _environment(_settings(workers)):
             try:
@@ -63,7 +64,8 @@ def started(workers: int) -> Iterator[int]:
             try:
                 yield workers
             except SystemExit:
-                raise  # Ray's farewell would wait for what SIGTERM to all processes has ended: the guard ends the rest
+                told = True
+                raise
             except BaseException:
                 _disconnect()
                 raise
@@ -71,7 +73,8 @@ def started(workers: int) -> Iterator[int]:
     finally:
         if watch.stdin is not None:
             watch.stdin.close()
-        watch.wait()
+        if not told:  # else end before Ray, which sees its other processes end, ends this one with a code of its own
+            watch.wait()
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from importlib import metadata
@@ -20,10 +21,6 @@ TRIES = 3
 """How often an item is given to a worker before it is taken for what kills them."""
 AHEAD = 2
 """Items that are given out for each worker: the one in work and the next. So memory does not grow with their number."""
-
-HEARS_S = 0.1
-"""How long a signal may wait while this process waits for workers: where all of Ray was told to end as well, Ray ends
-this process, with an exit code of its own, within a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,21 +116,23 @@ def _spread(items: Iterable[Item], work: Callable[[Item], Result], workers: int)
     attempt = attempt.options(enable_task_events=False)  # which the cluster's head would keep
     place, shared = _Place(metadata.version("hybrid-snn"), os.getcwd()), ray.put(work)
     rest, again = iter(items), deque[tuple[Item, int]]()
-    given: dict[Any, tuple[Item, int]] = {}
+    # Waited for as futures: a call of Ray's own lets no signal through, and ends this process, with an exit code of its
+    # own, where all of Ray was told to end as well.
+    given: dict[Future[Any], tuple[Any, Item, int]] = {}
     try:
         while True:
             while len(given) < AHEAD * workers:
                 item, tries = again.popleft() if again else (next(rest, _END), 0)
                 if item is _END:
                     break
-                given[attempt.remote(shared, item, place)] = (item, tries + 1)
+                reference = attempt.remote(shared, item, place)
+                given[reference.future()] = (reference, item, tries + 1)
             if not given:
                 return
-            ready, _ = ray.wait(list(given), timeout=HEARS_S)
-            for reference in ready:
-                item, tries = given.pop(reference)
+            for future in wait(given, return_when=FIRST_COMPLETED).done:
+                _, item, tries = given.pop(future)
                 try:
-                    yield Outcome(item, *ray.get(reference))
+                    yield Outcome(item, *future.result())
                 except died as error:
                     if tries < TRIES:
                         again.append((item, tries))
@@ -142,8 +141,11 @@ def _spread(items: Iterable[Item], work: Callable[[Item], Result], workers: int)
     except exceptions.LocalRayletDiedError as error:
         fix = "see that the machine has memory and disk left; what is done is kept, the same command goes on"
         raise HybridError("the workers", "Ray died on this machine", fix) from error
+    except SystemExit:
+        given.clear()  # whoever ends this process ends the workers
+        raise
     finally:
-        for reference in given:
+        for reference, _, _ in given.values():
             ray.cancel(reference, force=True)
 
 

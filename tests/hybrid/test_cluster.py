@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -26,6 +27,21 @@ from hybrid.guard import users
 from hybrid.parquet import read_rows
 from hybrid.shipped import CHECKPOINT
 
+WAITING = """
+import sys, time
+import hybrid.cli
+from hybrid.executor import Workers, run_items
+
+folder = sys.argv[1]
+
+def work(x):
+    open(f"{folder}/{x}", "w").close()
+    time.sleep(60)
+
+hybrid.cli.app = lambda: list(run_items(range(4), work, Workers(2)))
+hybrid.cli.main()
+"""
+"""A command whose two workers are busy."""
 LABELS = ("Jump", "Run", "Sit", "Stand", "Turn", "Walk")
 CLIPS = 2 * len(LABELS)
 
@@ -277,6 +293,24 @@ def test_a_killed_run_leaves_nothing_and_goes_on_on_a_cluster(environment, addre
     report = json.loads((tmp_path / "r" / "report.json").read_text())
     assert [video["video"] for video in report["videos"]] == sorted(row["video"] for row in rows)
     assert len({(row["label"], row["spikes"]) for row in rows}) == 2  # the videos are copies of two
+
+
+def test_sigterm_to_all_processes_at_once_ends_a_command_with_its_exit_code(environment, tmp_path):
+    temporary = Path(tempfile.mkdtemp(prefix="t-", dir="/tmp"))
+    alone = os.environ | {"TMPDIR": str(temporary)}
+    with subprocess.Popen([sys.executable, "-c", WAITING, str(tmp_path)], env=alone, start_new_session=True) as driver:
+        while driver.poll() is None and len(list(tmp_path.iterdir())) < 2:
+            time.sleep(0.02)
+        (ours,) = temporary.glob("hybrid-*")
+        for process in {driver.pid} | set(users(str(ours))):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGTERM)
+        assert driver.wait(10) == 128 + signal.SIGTERM
+    deadline = time.monotonic() + 20
+    while ours.exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert users(str(ours)) == []
+    temporary.rmdir()
 
 
 def in_session(session: int) -> list[str]:
