@@ -184,10 +184,11 @@ def _wait(started: Started, kill: Kill, out: Path, soon_s: float) -> bool:
 def _look(out: Path) -> list[tuple[str, int, int]]:
     """What is there: names, inodes and sizes."""
     found = []
-    for path in out.rglob("*"):
-        with suppress(OSError):
-            state = path.lstat()
-            found.append((str(path), state.st_ino, state.st_size))
+    with suppress(FileNotFoundError):  # a folder that goes while it is searched: what is left is seen the next time
+        for path in out.rglob("*"):
+            with suppress(OSError):
+                state = path.lstat()
+                found.append((str(path), state.st_ino, state.st_size))
     return sorted(found)
 
 

@@ -36,7 +36,7 @@ class Stop:
         sys.unraisablehook = self._swallowed
         if follow():  # Lightning kills the first process when another one ends before it: let it end first
             signal.signal(signal.SIGINT, signal.SIG_IGN)
-            signal.signal(signal.SIGTERM, lambda *_: _thread.start_new_thread(_end_later, ()))
+            signal.signal(signal.SIGTERM, self._end_later)
             return
         signal.signal(signal.SIGTERM, self._hear)
         if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
@@ -60,6 +60,10 @@ class Stop:
             raise KeyboardInterrupt
         sys.exit(128 + number)
 
+    def _end_later(self, number: int, frame: FrameType | None) -> None:
+        self.code = 128 + number  # what the end of the others breaks here meanwhile is no news
+        _thread.start_new_thread(_wait_and_end, (self.code,))
+
     def _insist(self, number: int) -> None:
         for _ in range(TRIES):
             time.sleep(AGAIN_S)
@@ -72,6 +76,6 @@ class Stop:
             self._hook(error)
 
 
-def _end_later() -> None:
+def _wait_and_end(code: int) -> None:
     time.sleep(AGAIN_S)
-    os._exit(128 + signal.SIGTERM)
+    os._exit(code)

@@ -12,6 +12,8 @@ import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, cast
@@ -38,6 +40,8 @@ AUGMENTED = {"add_": "add", "sub_": "sub", "mul_": "mul", "div_": "div"}
 """What `x += y` and its like call on a tensor x; the name x then stands for the result."""
 ZEROS = (torch.zeros_like, torch.zeros, "new_zeros")
 """What gives 0 for every input."""
+SIZED = ("zeros", "ones", "rand", "randn")
+"""Functions of torch that take a size number by number."""
 WRAP = (
     "keep decisions out of forward: compute both ways and choose with torch.where, or move the decision into a "
     "module that the host runs before or after the model"
@@ -233,7 +237,8 @@ def trace_program(model: nn.Module, example: tuple[Tensor, ...]) -> tuple[fx.Gra
     forget(model)
     tracer = Tracer(example)
     try:
-        graph = tracer.trace(model)
+        with _sizes_as_tuples():
+            graph = tracer.trace(model)
     except BadInputError:
         raise
     except Exception as error:
@@ -242,6 +247,27 @@ def trace_program(model: nn.Module, example: tuple[Tensor, ...]) -> tuple[fx.Gra
         raise BadInputError(_origin(error.__traceback__), what, WRAP) from error
     forget(model)
     return graph, tracer.result
+
+
+@contextmanager
+def _sizes_as_tuples() -> Iterator[None]:
+    """Let `torch.zeros(x.shape[0], 4)` be written: torch 2.15 takes a traced number in a tuple only."""
+
+    def tupled(function: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(function)
+        def call(*size: Any, **options: Any) -> Any:
+            return function(size, **options) if any(isinstance(x, Traced) for x in size) else function(*size, **options)
+
+        return call
+
+    before = {name: getattr(torch, name) for name in SIZED}
+    for name, function in before.items():
+        setattr(torch, name, tupled(function))
+    try:
+        yield
+    finally:
+        for name, function in before.items():
+            setattr(torch, name, function)
 
 
 def forget(model: nn.Module) -> None:

@@ -56,7 +56,7 @@ def _backward(
     after = tl.zeros([BLOCK], tl.float32)
     sum_keep, sum_threshold = tl.zeros([BLOCK], tl.float32), tl.zeros([BLOCK], tl.float32)
     for back in range(steps):
-        earlier = inside & (back < steps - 1)
+        earlier = inside & (0 * i + back < steps - 1)  # a block, since Triton's interpreter joins no mask and number
         v, fired = tl.load(potentials + at, inside, 0.0), tl.load(spikes + at, inside, 0.0)
         before = tl.load(potentials + (at - size), earlier, 0.0)
         fired_before = tl.load(spikes + (at - size), earlier, 0.0)

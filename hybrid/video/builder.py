@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from av.sidedata.motionvectors import MotionVectors
-from av.sidedata.sidedata import SideDataContainer
+from av.sidedata.sidedata import SideDataContainer, Type
 from av.video.reformatter import VideoReformatter
 
 from hybrid.video.accumulate import VECTOR, advance, advance_subpel
@@ -23,10 +22,9 @@ def vectors_of(frame: Any) -> Array:
     """The motion vectors of a decoded frame as an array of type `VECTOR`; empty where all blocks are intra."""
     # Not `frame.side_data`, which the frame keeps and which keeps the frame: then it lives until the next garbage
     # collection, and the decoder takes fresh memory for the next picture instead of its own, which is in the cache.
-    for side_data in SideDataContainer(frame):  # type: ignore[call-arg]  # PyAV's stub leaves it out
-        if type(side_data) is MotionVectors:
-            return np.frombuffer(memoryview(side_data), VECTOR)
-    return NO_VECTORS
+    side_data = SideDataContainer(frame)  # type: ignore[call-arg]  # PyAV's stub leaves it out
+    vectors = side_data.get(Type.MOTION_VECTORS)
+    return NO_VECTORS if vectors is None else np.frombuffer(memoryview(vectors), VECTOR)
 
 
 class Workspace:

@@ -20,10 +20,10 @@ def test_macs_equal_torchs_own_counter(traced, tiny, clip_views):
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         tiny(*values)
     counted = counter.get_total_flops() / 2 / len(values[0])
-    # torch's counter has no formula for the CPU's fused attention kernel: take it out of ours as well
-    ours = sum(op.macs for op in traced.ops.values() if op.kind != "scaled_dot_product_attention")
-    assert ours == counted
     attention = [op for op in traced.ops.values() if op.kind == "scaled_dot_product_attention"]
+    in_attention = sum(op.macs for op in attention)
+    # the counter of an older torch has no formula for the CPU's fused attention kernel
+    assert counted - sum(op.macs for op in traced.ops.values()) in (0, -in_attention)
     tokens = 3 * tiny.config.grid[0] * tiny.config.grid[1]
     assert [op.macs for op in attention] == [2 * tokens**2 * tiny.config.ann.dim] * tiny.config.ann.depth
 
