@@ -81,7 +81,7 @@ def test_hwsim_equals_the_reference_on_every_network(drawn, report):
 @needs_lava
 def test_fused_lava_equals_the_reference_on_every_network(drawn, batches, report):
     compared = spikes = 0
-    for count, network, inputs in batches(drawn, 20):
+    for count, network, inputs in batches(drawn, 60):
         expected, found = reference.run(network, inputs), lava.run(network, inputs, "fused")
         assert first_difference(network, expected, found) is None
         assert dict(found.saturations) == dict(expected.saturations)
