@@ -48,23 +48,21 @@ class Program:
     tensors: Mapping[str, Tensor]
 
 
-def export_program(
-    module: nn.Module, example: tuple[Tensor, ...], *, batch_axes: Sequence[int] = (), strict: bool = True
-) -> Program:
+def export_program(module: nn.Module, example: tuple[Tensor, ...], *, batch_axes: Sequence[int] = ()) -> Program:
     """Export `module` with a batch dimension of any size.
 
     Args:
         module: in evaluation mode; takes tensors.
         example: its inputs, with a batch of at least 2.
         batch_axes: where each input has its batch; first without it.
-        strict: read the module's Python; otherwise only run it, which code of other libraries may need.
 
     Raises:
         ProgramError: where a node cannot be written down.
     """
     batch = Dim("batch", min=1, max=4096)
     shapes: Any = tuple({axis: batch} for axis in batch_axes or [0] * len(example))
-    program = _lowered(export(module, example, dynamic_shapes=shapes, strict=strict))
+    # not strict: the module is run, not its Python read, which takes twice as long and fails on other libraries' code
+    program = _lowered(export(module, example, dynamic_shapes=shapes, strict=False))
     signature, tensors = program.graph_signature, {}
     stored = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
     values = {**program.state_dict, **program.constants}

@@ -114,7 +114,7 @@ def compile_model(
     on_stage("export")
     values = dict(zip(INPUT_NAMES, to_tensors(calibration, config), strict=True))
     try:
-        program = export_program(module, example_inputs(graph, host_inputs, values), strict=False)
+        program = export_program(module, example_inputs(graph, host_inputs, values))
     except ProgramError as error:
         raise HybridError("the ANN part", str(error), "change the model to use plain torch operators") from error
     on_stage("verify")

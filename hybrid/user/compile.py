@@ -183,9 +183,8 @@ def _export(
     try:
         with torch.no_grad():
             return export_program(
-                module, tuple(examples[name] for name in names), strict=False,
-                batch_axes=[axes.get(name, 0) for name in names],
-            )  # fmt: skip
+                module, tuple(examples[name] for name in names), batch_axes=[axes.get(name, 0) for name in names]
+            )
     except Exception as error:  # what torch raises here has no common class
         known = isinstance(error, ProgramError)
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -131,10 +131,9 @@ def test_initialisation_reaches_the_firing_rate():
     assert 0.4 * FIRING_RATE < rate <= 1.1 * FIRING_RATE  # resets lower it
 
 
-@pytest.mark.parametrize("strict", [True, False])
-def test_an_exported_layer_takes_any_batch(strict):
+def test_an_exported_layer_takes_any_batch():
     module, batches = layer().eval(), [torch.randn(b, 3, 2, 6, 6) * 3 for b in (3, 1, 5)]
     with torch.no_grad():
-        program = build(export_program(module, (batches[0],), strict=strict))
+        program = build(export_program(module, (batches[0],)))
         for values in batches:
             assert torch.equal(program(values), module(values.clone()))
