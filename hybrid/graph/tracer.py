@@ -40,8 +40,8 @@ AUGMENTED = {"add_": "add", "sub_": "sub", "mul_": "mul", "div_": "div"}
 """What `x += y` and its like call on a tensor x; the name x then stands for the result."""
 ZEROS = (torch.zeros_like, torch.zeros, "new_zeros")
 """What gives 0 for every input."""
-SIZED = ("zeros", "ones", "rand", "randn")
-"""Functions of torch that take a size number by number."""
+SIZED = ("zeros", "ones")
+"""What makes a tensor of a size that is given number by number."""
 WRAP = (
     "keep decisions out of forward: compute both ways and choose with torch.where, or move the decision into a "
     "module that the host runs before or after the model"

@@ -14,7 +14,7 @@ from hybrid.report.figures import Bar
 from hybrid.report.model import Band, Verdict
 from hybrid.report.render import template
 from hybrid.report.side import NO_J, Figure, Side
-from hybrid.report.verdict import OWNERS, change_of, verdict_of
+from hybrid.report.verdict import OWNERS, change_of, same, verdict_of
 
 
 class _Record(BaseModel):
@@ -99,7 +99,7 @@ def _difference(name: str, left: Figure | None, right: Figure | None, shared: se
         )  # fmt: skip
     how = left.how if left.how == right.how else f"{left.how} against {right.how}"
     change = change_of(left, right, shared)
-    verdict = "equal" if left == right and shared == set(OWNERS.values()) else verdict_of(left, right, change)
+    verdict = "equal" if same(left, right) and shared == set(OWNERS.values()) else verdict_of(left, right, change)
     if verdict == "equal":
         change = NO_J
     return Difference(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 
 from hybrid.report.model import Band, Verdict
@@ -38,6 +39,13 @@ def change_of(left: Figure, right: Figure, shared: Collection[str]) -> Band:
     return Band(
         low=sum(x.low for x in changes), nominal=sum(x.nominal for x in changes), high=sum(x.high for x in changes)
     )
+
+
+def same(left: Figure, right: Figure) -> bool:
+    """Whether two figures, of the same constants, are one: a mean over other videos may differ by its rounding."""
+    pairs = [(left.value, right.value), *((left.kinds[x], right.kinds[x]) for x in left.kinds if x in right.kinds)]
+    ends = ((getattr(a, end), getattr(b, end)) for a, b in pairs for end in ("low", "nominal", "high"))
+    return left.kinds.keys() == right.kinds.keys() and all(math.isclose(a, b, rel_tol=ROUNDING) for a, b in ends)
 
 
 def verdict_of(left: Figure, right: Figure, change: Band) -> Verdict:

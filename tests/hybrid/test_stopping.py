@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import hybrid
+from hybrid.workers import LAUNCHER
 
 SCRIPT = """
 import sys, time
@@ -52,6 +53,12 @@ def leave() -> None:
         sys.exit(1)
 
 @app.command()
+def break_later() -> None:
+    print("ready", flush=True)
+    time.sleep(0.25)
+    raise RuntimeError("the first process is gone")
+
+@app.command()
 def destroy() -> None:
     print("ready", flush=True)
     Destroyed()
@@ -61,8 +68,8 @@ cli.main()
 """
 
 
-def run(*arguments, number):
-    environment = os.environ | {"PYTHONPATH": str(Path(hybrid.__file__).parents[1])}
+def run(*arguments, number, **variables):
+    environment = os.environ | {"PYTHONPATH": str(Path(hybrid.__file__).parents[1])} | variables
     with subprocess.Popen(
         [sys.executable, "-c", SCRIPT, *arguments],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
@@ -83,6 +90,11 @@ def test_an_exception_that_a_library_makes_another_one_of_still_gives_the_signal
     assert code == 128 + number
     assert "Traceback" not in text
     assert "bug" not in text
+
+
+def test_what_breaks_in_a_process_that_was_told_to_end_with_the_first_one_is_no_news():
+    code, _, text = run("break-later", number=signal.SIGTERM, LOCAL_RANK="1", **{LAUNCHER: str(os.getpid())})
+    assert (code, text) == (143, "")
 
 
 def test_a_signal_that_is_swallowed_comes_again():

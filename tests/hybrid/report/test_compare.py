@@ -45,6 +45,16 @@ def test_a_run_equals_itself_in_every_figure(runs):
     assert same.labels == ()
 
 
+def test_a_mean_that_differs_by_its_rounding_only_is_equal(runs):
+    side = load_side(runs / "a")
+    step = side.figures["longest step"]
+    value = step.value.model_copy(update={"nominal": step.value.nominal * (1 + 1e-15)})
+    figures = side.figures | {"longest step": step.model_copy(update={"value": value})}
+    difference = found(compare(side, side.model_copy(update={"figures": figures})), "longest step")
+    assert difference.left != difference.right
+    assert difference.verdict == "equal"
+
+
 def test_shared_constants_decide_what_overlapping_ranges_would_leave_open(runs):
     left, right = load_side(runs / "a"), load_side(runs / "b")
     energy = found(compare(left, right), "energy")
