@@ -1,9 +1,9 @@
-"""Event by event against all at once: one layer of the engine both ways, at densities from 1 to 100 %.
+"""Event by event, by a table, or all at once: one layer of the engine every way, at densities from 1 to 100 %.
 
     python benchmarks/crossover.py --json crossover.json
 
-The engine chooses by a model of both costs (`hwsim.engine.crossover`), whose constants come from here. Both ways
-give the same bits; the last column says which one the model picks, and what a wrong pick would cost.
+The engine chooses by a model of the costs (`hwsim.engine.crossover`), whose constants come from here. All ways give
+the same bits; the last columns say which one the model picks, and what a wrong pick would cost.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from unittest import mock
 import numpy as np
 import torch
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
-from hwsim.engine import Engine, population
-from hwsim.engine.crossover import prefers_dense
+from hwsim.engine import Engine
+from hwsim.engine.crossover import Way, Work
 from snn_export.network import LIF, Connection, Conv2d, Dense, InputPort, IntArray, Layer, SpikingNetwork, Synapse
 
 STEPS = 11
@@ -51,26 +51,31 @@ def inputs_of(shape: tuple[int, ...], bits: int, density: float) -> dict[str, In
     return {"in": (there * sizes).astype(np.int16)}
 
 
-def median_ms(engine: Engine, inputs: dict[str, IntArray], dense: bool, repeats: int) -> float:
-    """Milliseconds per step one way; the first run warms up."""
-    times = []
-    with mock.patch.object(population, "prefers_dense", return_value=dense):
+def median_ms(engine: Engine, inputs: dict[str, IntArray], way: Way, repeats: int) -> float | None:
+    """Milliseconds per step one way, where it can be done so; the first run warms up."""
+    times, possible = [], []
+
+    def forced(work: Work) -> Way:
+        possible.append(way in work.costs())
+        return way if possible[-1] else Way.EVENTS
+
+    with mock.patch.object(Work, "cheapest", forced):
         for _ in range(repeats + 1):
             begin = time.perf_counter()
             engine.run(inputs, "readout")
             times.append((time.perf_counter() - begin) / STEPS * 1e3)
-    return statistics.median(times[1:])
+    return statistics.median(times[1:]) if all(possible) else None
 
 
-def choice(engine: Engine, inputs: dict[str, IntArray]) -> bool:
+def choice(engine: Engine, inputs: dict[str, IntArray]) -> Way:
     """What the engine picks by itself."""
-    picked = []
+    picked, cheapest = [], Work.cheapest
 
-    def note(*costs: float) -> bool:
-        picked.append(prefers_dense(*costs))  # type: ignore[arg-type]
+    def note(work: Work) -> Way:
+        picked.append(cheapest(work))
         return picked[-1]
 
-    with mock.patch.object(population, "prefers_dense", note):
+    with mock.patch.object(Work, "cheapest", note):
         engine.run(inputs, "readout")
     return picked[0]
 
@@ -83,7 +88,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5, help="timed runs; the median counts")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    table = Table("layer", "nonzero", "events", "at once", "picked", "lost by it")
+    table = Table(Column("layer", no_wrap=True), "nonzero", *(way.value for way in Way), "picked", "lost by it")
     rows = []
     for name, (synapse, shape, bits) in cases().items():
         neuron = LIF(np.array([3686], np.int32), np.array([1000], np.int32))
@@ -91,13 +96,14 @@ def main() -> None:
         engine = Engine(SpikingNetwork((InputPort("in", shape, bits),), (layer,)))
         for density in DENSITIES:
             inputs = inputs_of(shape, bits, density)
-            times = [median_ms(engine, inputs, dense, arguments.repeats) for dense in (False, True)]
+            times = {way: median_ms(engine, inputs, way, arguments.repeats) for way in Way}
+            possible = {way: spent for way, spent in times.items() if spent is not None}
             picked = choice(engine, inputs)
-            lost = times[picked] / min(times) - 1
-            rows.append({"layer": name, "density": density, "events_ms": times[0], "dense_ms": times[1],
-                         "picked": "dense" if picked else "events", "lost": lost})  # fmt: skip
-            table.add_row(name, f"{density:.0%}", f"{times[0]:.3f} ms", f"{times[1]:.3f} ms",
-                          "at once" if picked else "events", f"{lost:.0%}")  # fmt: skip
+            lost = possible[picked] / min(possible.values()) - 1
+            rows.append({"layer": name, "density": density, "ms": {way.value: times[way] for way in Way},
+                         "picked": picked.value, "lost": lost})  # fmt: skip
+            shown = ("-" if times[way] is None else f"{times[way]:.3f} ms" for way in Way)
+            table.add_row(name, f"{density:.0%}", *shown, picked.value, f"{lost:.0%}")
     Console().print(table)
     if arguments.json:
         arguments.json.write_text(json.dumps({"threads": arguments.threads, "rows": rows}, indent=2) + "\n")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hwsim.engine.events import padded
-from hwsim.engine.kernels import Tally, gather_classes
+from hwsim.engine.kernels import Tally, take_classes
 from hwsim.mapping.fanout import Fanout
 from hwsim.mapping.geometry import Shape3
 from snn_export.network import IntArray
@@ -20,15 +20,15 @@ class Classes:
     Attributes:
         row_class: class of each row of the population, numbered within these rows [rows].
         present: the fan-out's number of each of these classes.
-        place_class: class of each place of a row [columns x channels].
-        shape: classes of rows and of places in the fan-out; their product are its atoms.
+        columns: class of each column [columns].
+        atoms: row classes, column classes, channels of the fan-out; their product are its atoms.
         padded: values from one row to the next.
     """
 
     row_class: IntArray
     present: IntArray
-    place_class: IntArray
-    shape: tuple[int, int]
+    columns: IntArray
+    atoms: tuple[int, int, int]
     padded: int
 
     def zeros(self, steps: int) -> IntArray:
@@ -36,15 +36,11 @@ class Classes:
         kind = np.int16 if self.row_class.size < 2**15 else np.int32
         return np.zeros((steps, self.present.size, self.padded), kind)
 
-    def atoms(self, counts: IntArray) -> IntArray:
-        """What was counted into `zeros`, by atom: int32 [steps, atoms]."""
-        rows, places = self.shape
-        found = np.zeros((len(counts), rows, places), np.int32)
-        if np.array_equal(self.place_class, np.arange(places)):
-            found[:, self.present] = counts[:, :, :places]
-        else:
-            gather_classes(counts, self.place_class, self.present, found)
-        return found.reshape(len(counts), -1)
+    def take(self, counts: IntArray, found: IntArray) -> None:
+        """Add what was counted into `zeros`, and leave that at 0, to the atoms, int32 [steps, atoms]."""
+        rows, columns, channels = self.atoms
+        shaped = found.reshape(len(found), rows, columns * channels)
+        take_classes(counts, self.columns, channels, self.present, shaped)
 
 
 def classes_of(fan: Fanout, shape: Shape3, first: int, last: int) -> Classes:
@@ -52,10 +48,7 @@ def classes_of(fan: Fanout, shape: Shape3, first: int, last: int) -> Classes:
     present, local = np.unique(fan.rows[first:last], return_inverse=True)
     row_class = np.zeros(shape[1], np.int64)
     row_class[first:last] = local.reshape(-1)
-    place_class = (fan.columns[:, None] * shape[0] + np.arange(shape[0])).reshape(-1)
-    return Classes(
-        row_class, present, place_class, (fan.atoms[0], fan.atoms[1] * fan.atoms[2]), padded(shape)
-    )  # fmt: skip
+    return Classes(row_class, present, fan.columns, fan.atoms, padded(shape))
 
 
 def uncounted(rows: int) -> Tally:

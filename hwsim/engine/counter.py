@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from scipy import sparse
 
 from hwsim.costs import KINDS
@@ -94,7 +95,8 @@ class Counter:
         for name, fan in self.fanouts.items():
             end = begin + fan.owner.size
             if name in counts:
-                found[begin:end, :n] = counts[name].reshape(n, -1).T
+                own = torch.from_numpy(counts[name].reshape(n, -1))
+                torch.from_numpy(found[begin:end, :n]).copy_(own.T)  # numpy takes twice as long
             begin = end
         return found
 

@@ -15,7 +15,7 @@ from hwsim.engine.classes import classes_of
 from hwsim.engine.counter import Counter
 from hwsim.engine.events import padded
 from hwsim.engine.kernels import Tally, count_events, to_rows
-from hwsim.engine.population import Population
+from hwsim.engine.population import Population, Totals
 from hwsim.engine.result import Record, Result
 from hwsim.engine.threads import in_threads
 from hwsim.mapping.geometry import shape3
@@ -57,30 +57,25 @@ class CpuExecutor:
                 span = slice(start, min(start + chunk, steps))
                 maps = {port.name: _rows(inputs[port.name][:, span]) for port in self._network.inputs}
                 for name in maps if self._fans else ():
-                    fired[name][:, span] = self._events(name, maps[name])
+                    self._events(name, maps[name], fired[name][:, span])
                 for population, state in zip(self._populations, states, strict=True):
                     name = population.layer.name
                     maps[name] = tape.spikes(name, span)
-                    did = population.advance(maps, state, tape.trace(name, span), start, each)
-                    clipped[name] += did.clipped
-                    wrapped[name] += did.wrapped
-                    if self._fans:
-                        fired[name][:, span] = did.fired
-                    if population.counts_active:
-                        active[name][:, span] = did.active
+                    totals = Totals(*(x[name][:, span] if name in x else None for x in (fired, active)))
+                    did = population.advance(maps, state, tape.trace(name, span), totals, start, each)
+                    clipped[name] += did[0]
+                    wrapped[name] += did[1]
         counts = self._counter.count(fired, active or None) if self._counter else None
         return Result(tape.recording(clipped), counts, wrapped)
 
-    def _events(self, name: str, values: IntArray) -> IntArray:
-        """Nonzero values of a port by atom, int32 [G, steps, atoms]."""
+    def _events(self, name: str, values: IntArray, fired: IntArray) -> None:
+        """Add the nonzero values of a port by atom, to int32 [G, steps, atoms]."""
         shape = shape3(self._network.shapes[name])
         classes = classes_of(self._fans[name], shape, 0, shape[1])
-        found = []
-        for own in values:
-            tally = Tally(classes.zeros(len(own)), classes.zeros(0), classes.row_class)
+        tally = Tally(classes.zeros(values.shape[1]), classes.zeros(0), classes.row_class)
+        for own, total in zip(values, fired, strict=True):
             count_events(own, tally)
-            found.append(classes.atoms(tally.fired))
-        return np.stack(found)
+            classes.take(tally.fired, total)
 
 
 class _Tape:

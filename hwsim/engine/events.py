@@ -12,22 +12,12 @@ import numpy as np
 from hwsim.engine.kernels import Block, Fan, scatter, scatter_list
 from hwsim.engine.lanes import SCANNED, WIDTH
 from hwsim.mapping.geometry import Shape3, shape3
-from snn_export.network import Connection, Conv2d, Dense, IntArray, Layer, Sparse, weighted
+from snn_export.network import Conv2d, Dense, IntArray, Layer, Sparse, Weighted, weighted
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class EventOp:
-    """A connection made ready for events.
-
-    Attributes:
-        add: adds the events of values [steps, rows, row] to a block.
-        vectors: vectors of weights that an event adds, on average; for a list, synapses.
-        macs: multiply-accumulates of one step if it were computed at once.
-    """
-
-    add: Callable[[IntArray, Block], None]
-    vectors: float
-    macs: int
+Add = Callable[[IntArray, Block], None]
+"""Adds what values [steps, rows, row] cause to a block."""
+Rows = tuple[int, int]
+"""First row and one past the last."""
 
 
 def padded(shape: Shape3) -> int:
@@ -54,14 +44,13 @@ class Lattice:
         """Sums before the first place of a row."""
         return self.columns * self.shape[0]
 
-    def size(self, rows: tuple[int, int], steps: int) -> int:
+    def size(self, rows: Rows, steps: int) -> int:
         """Sums of some rows over some steps, with room for what is looked at past the end."""
         return (rows[1] - rows[0]) * self.stride * steps + padded(self.shape) + self.margin
 
-    def block(self, rows: tuple[int, int], steps: int, kind: type, marked: bool) -> Block:
+    def block(self, rows: Rows, steps: int, kind: type) -> Block:
         """Zero sums for some rows over some steps."""
-        size = self.size(rows, steps)
-        return Block(np.zeros(size, kind), np.zeros(size if marked else 0, np.uint8), self.stride, self.margin, *rows)
+        return Block(np.zeros(self.size(rows, steps), kind), self.stride, self.margin, *rows)
 
 
 def lattice(layer: Layer, sources: Mapping[str, tuple[int, ...]]) -> Lattice:
@@ -71,37 +60,41 @@ def lattice(layer: Layer, sources: Mapping[str, tuple[int, ...]]) -> Lattice:
     for connection in layer.connections:
         synapse = weighted(connection.synapse, sources[connection.source])
         if isinstance(synapse, Conv2d):
-            first, taps = _columns(synapse, shape3(sources[connection.source])[2])
+            first, taps = columns_of(synapse, shape3(sources[connection.source])[2])
             before, width = max(before, -int(first.min())), max(width, int(first.max()) + taps)
             run = max(run, _run(synapse, taps))
     return Lattice(shape, before, max((before + width) * shape[0] + run, padded(shape)))
 
 
-def event_op(connection: Connection, source: tuple[int, ...], target: Lattice, rows: tuple[int, int]) -> EventOp:
-    """Make a connection ready for the events that reach some rows of its layer.
+def event_op(synapse: Weighted, source: tuple[int, ...], target: Lattice, rows: Rows) -> Add:
+    """Make synapses ready for the events that reach some rows of their layer.
 
     Args:
-        connection: the synapses.
+        synapse: the synapses.
         source: shape of where the events come from.
         target: the layer's sums.
-        rows: first row and one past the last; all of them for a matrix or a list.
+        rows: the rows; all of them for a matrix or a list.
     """
-    synapse = weighted(connection.synapse, source)
     if isinstance(synapse, Sparse):
-        starts, targets, weights = _list(synapse, shape3(source))
-        size = weights.size / math.prod(source)
-        return EventOp(partial(scatter_list, starts, targets, weights), size, weights.size)
-    fan = (
-        _matrix(synapse, shape3(source))
-        if isinstance(synapse, Dense)
-        else _convolution(synapse, shape3(source), target, rows)
-    )
-    macs = synapse.weight.size if isinstance(synapse, Dense) else synapse.weight[0].size * math.prod(target.shape)
-    vectors = float(fan.row_count.mean()) * fan.run / WIDTH
-    return EventOp(partial(scatter, fan), vectors, macs)
+        return partial(scatter_list, *_list(synapse, shape3(source)))
+    if isinstance(synapse, Dense):
+        return partial(scatter, _matrix(synapse, shape3(source)))
+    return partial(scatter, _convolution(synapse, shape3(source), target, rows))
 
 
-def _columns(conv: Conv2d, width: int) -> tuple[IntArray, int]:
+def vectors_of(synapse: Weighted, source: tuple[int, ...], target: Lattice) -> float:
+    """Vectors of weights that an event adds, on average; for a list, synapses."""
+    if isinstance(synapse, Sparse):
+        return synapse.weight.size / math.prod(source)
+    if isinstance(synapse, Dense):
+        return _whole(len(synapse.weight)) / WIDTH
+    _, height, width = shape3(source)
+    taps = columns_of(synapse, width)[1]
+    runs = rows_of(synapse, height, (0, target.shape[1]))[1].mean() * (taps if synapse.groups > 1 else 1)
+    return float(runs) * _run(synapse, taps) / WIDTH
+
+
+def columns_of(conv: Conv2d, width: int) -> tuple[IntArray, int]:
     """The first column that each column of the source reaches, maybe before 0, and the most that one reaches."""
     taps, stride = (conv.weight.shape[3] - 1) * conv.dilation[1] + 1, conv.stride[1]
     place = np.arange(width) + conv.padding[1]
@@ -115,25 +108,25 @@ def _run(conv: Conv2d, taps: int) -> int:
     return _whole(channels // conv.groups if conv.groups > 1 else taps * channels)
 
 
-def _convolution(conv: Conv2d, source: Shape3, target: Lattice, rows: tuple[int, int]) -> Fan:
+def _convolution(conv: Conv2d, source: Shape3, target: Lattice, rows: Rows) -> Fan:
     channels, height, width = source
     out, _, kernel_rows, _ = conv.weight.shape
-    first, taps = _columns(conv, width)
+    first, taps = columns_of(conv, width)
     run, segments = _run(conv, taps), taps if conv.groups > 1 else 1
-    weights = _phases(conv, taps)  # [channels, phases, kernel rows, taps, out channels of a group]
+    weights = phases(conv, taps)  # [channels, phases, kernel rows, taps, out channels of a group]
     weights = _filled(weights.reshape(*weights.shape[:3], segments, -1), run)
     phase = (np.arange(width) + conv.padding[1]) % conv.stride[1]
     channel = np.arange(channels)
     weight_at = (phase[:, None] + channel * conv.stride[1]) * (kernel_rows * segments * run)
     sum_at = (first + target.columns)[:, None] * out + channel // (channels // conv.groups) * (out // conv.groups)
-    offsets, count = _rows(conv, height, rows)
+    offsets, count = rows_of(conv, height, rows)
     runs = np.arange(segments) * np.array([[run], [out]])  # weights and sums from one run of a row to the next
     offsets = offsets * [segments * run, target.stride]
     offsets = np.ascontiguousarray((offsets[:, :, None] + runs.T).reshape(height, -1, 2))
     return Fan(weights.reshape(-1), weight_at.reshape(-1), sum_at.reshape(-1), offsets, count * segments, run)
 
 
-def _phases(conv: Conv2d, taps: int) -> IntArray:
+def phases(conv: Conv2d, taps: int) -> IntArray:
     """Weights by where a column stands in the stride: from the tap that reaches the first column on, gaps at 0."""
     out, per_group, kernel_rows, kernel_columns = conv.weight.shape
     stride, dilation = conv.stride[1], conv.dilation[1]
@@ -148,7 +141,7 @@ def _phases(conv: Conv2d, taps: int) -> IntArray:
     return found.reshape(-1, *found.shape[2:])
 
 
-def _rows(conv: Conv2d, height: int, rows: tuple[int, int]) -> tuple[IntArray, IntArray]:
+def rows_of(conv: Conv2d, height: int, rows: Rows) -> tuple[IntArray, IntArray]:
     """For each row of the source, pairs of kernel row and target row, counted from `rows[0]`, and how many."""
     kernel = conv.weight.shape[2]
     offsets, count = np.zeros((height, kernel, 2), np.int64), np.zeros(height, np.int64)

@@ -6,6 +6,7 @@ Populations lie row by row, channels last, each row padded with zeros to whole v
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,18 +16,20 @@ from hwsim.engine.lanes import (
     SCANNED,
     WIDTH,
     add_products,
+    add_shorts,
     differs,
     exceeds,
     fill,
     larger,
     load,
+    load_shorts,
     lowest,
-    mark_nonzero,
     nonzero,
     smaller,
     store,
     stream,
     total,
+    unless,
     value,
 )
 from snn_export.network import DECAY_BITS, STATE_LIMIT, STATE_SHIFT, IntArray
@@ -35,11 +38,14 @@ CURRENT_LIMIT = 2**23
 """A synaptic current of 24 bits lies from minus this value to one below it; past them a chip's adder wraps."""
 KEEP, ZERO, SOFT = range(3)
 """What a spike does to the potential."""
-MARK = 255
-"""Where an event came."""
+COMBINED = 8
+"""Neighbouring channels whose spikes are looked up together."""
+TAPS = 3
+"""Columns of a kernel that `look_up` knows."""
 _FRACTION = 2**DECAY_BITS - 1
 
-njit: Callable[[Callable[..., Any]], Any] = _njit(cache=True, nogil=True, error_model="numpy")
+Kernel = Callable[..., Any]
+njit: Callable[[Kernel], Kernel] = _njit(cache=True, nogil=True, error_model="numpy")
 
 
 class Fan(NamedTuple):
@@ -62,12 +68,35 @@ class Fan(NamedTuple):
     run: int
 
 
+class Table(NamedTuple):
+    """Sums of the weights of neighbouring channels for every combination of their spikes, of a convolution.
+
+    Attributes:
+        sums: int16, flat [channels / COMBINED, 2^COMBINED, kernel rows, TAPS, channels that come out].
+        first: first sum of the channels that each byte of a row of spike bits stands for [row / COMBINED].
+        rows: for each row of values, offsets into the table and the sums of each kernel row [rows, most, 2].
+        row_count: how many those are [rows].
+        columns: places in a row.
+        size: sums of one combination.
+        out: channels that come out, a multiple of `WIDTH`.
+        begin: first sum that the first place reaches, within a row of sums.
+    """
+
+    sums: IntArray
+    first: IntArray
+    rows: IntArray
+    row_count: IntArray
+    columns: int
+    size: int
+    out: int
+    begin: int
+
+
 class Block(NamedTuple):
     """Sums of some rows of a population over some steps, all 0 between two uses but for the margins.
 
     Attributes:
         sums: flat, int16 or int32.
-        marks: bytes like the sums, not 0 where an event came; empty where nobody asks.
         stride: sums from one row to the next.
         margin: sums before the first place of a row, where padding would be.
         first: first row of the population.
@@ -75,7 +104,6 @@ class Block(NamedTuple):
     """
 
     sums: IntArray
-    marks: IntArray
     stride: int
     margin: int
     first: int
@@ -118,9 +146,9 @@ class Tally(NamedTuple):
 def scatter(fan: Fan, values: IntArray, block: Block) -> None:
     """Add every event's weights to the sums it reaches."""
     steps, height, padded = values.shape
-    flat, sums, marks, weights = values.reshape(-1), block.sums, block.marks, fan.weights
+    flat, sums, weights = values.reshape(-1), block.sums, fan.weights
     weight_at, sum_at, row_count, rows, run = fan.weight_at, fan.sum_at, fan.row_count, fan.rows.reshape(-1), fan.run
-    span, most, marked = (block.last - block.first) * block.stride, fan.rows.shape[1], marks.size > 0
+    span, most = (block.last - block.first) * block.stride, fan.rows.shape[1]
     for t in range(steps):
         for y in range(height):
             begin, count = (t * height + y) * padded, value(row_count, y)
@@ -137,15 +165,13 @@ def scatter(fan: Fan, values: IntArray, block: Block) -> None:
                         at, to = weight + value(rows, r), target + value(rows, r + 1)
                         for k in range(0, run, WIDTH):
                             add_products(sums, to + k, weights, at + k, factor)
-                            if marked:
-                                mark_nonzero(marks, to + k, weights, at + k)
 
 
 @njit
 def scatter_list(starts: IntArray, targets: IntArray, weights: IntArray, values: IntArray, block: Block) -> None:
     """As `scatter`, with the synapses of each place listed from `starts` [rows x row + 1] on."""
     steps, height, padded = values.shape
-    sums, marks, span = block.sums, block.marks, (block.last - block.first) * block.stride
+    sums, span = block.sums, (block.last - block.first) * block.stride
     for t in range(steps):
         for y in range(height):
             for place in range(padded):
@@ -154,8 +180,58 @@ def scatter_list(starts: IntArray, targets: IntArray, weights: IntArray, values:
                     continue
                 for i in range(starts[y * padded + place], starts[y * padded + place + 1]):
                     sums[t * span + targets[i]] += factor * weights[i]
-                    if marks.size and weights[i] != 0:
-                        marks[t * span + targets[i]] = MARK
+
+
+@cache
+def look_up(groups: int) -> Kernel:
+    """As `scatter`, all spikes of a place and kernel row at once: one sum of weights for every `COMBINED` channels.
+
+    The three places that a kernel row reaches stay in registers while it moves along.
+
+    Args:
+        groups: how many sums of weights a place has, which the kernel adds without a loop.
+
+    Returns:
+        The kernel: from a `Table` and spikes [steps, rows, row] to a `Block`.
+    """
+
+    @njit
+    def add(table: Table, spikes: IntArray, block: Block) -> None:
+        steps, height, padded = spikes.shape
+        flat, sums, entries, first = spikes.reshape(-1), block.sums, table.sums, table.first
+        span, most, rows = (block.last - block.first) * block.stride, table.rows.shape[1], table.rows.reshape(-1)
+        out, size, each = table.out, table.size, SCANNED // COMBINED
+        offsets, nothing = np.empty(first.size, np.int64), fill(np.int16(0))
+        for t in range(steps):
+            for y in range(height):
+                begin, count, some = (t * height + y) * padded, value(table.row_count, y), np.uint64(0)
+                if count == 0:
+                    continue
+                for i in range(padded // SCANNED):
+                    bits = nonzero(flat, begin + i * SCANNED)
+                    some |= bits
+                    for j in range(each):
+                        combination = np.int64((bits >> np.uint64(j * COMBINED)) & np.uint64(2**COMBINED - 1))
+                        offsets[i * each + j] = first[i * each + j] + combination * size
+                if some == 0:
+                    continue
+                for r in range(2 * most * y, 2 * (most * y + count), 2):
+                    for k in range(0, out, WIDTH):
+                        at, to = value(rows, r) + k, value(rows, r + 1) + t * span + table.begin + k
+                        here = beside = nothing
+                        for x in range(table.columns):
+                            last = nothing
+                            for i in range(groups):
+                                entry = value(offsets, x * groups + i) + at
+                                here = here + load_shorts(entries, entry)
+                                beside = beside + load_shorts(entries, entry + out)
+                                last = last + load_shorts(entries, entry + 2 * out)
+                            add_shorts(sums, to, here)
+                            here, beside, to = beside, last, to + out
+                        add_shorts(sums, to, here)
+                        add_shorts(sums, to + out, beside)
+
+    return add
 
 
 @njit
@@ -169,65 +245,76 @@ def add_sums(dense: IntArray, block: Block) -> None:
                 block.sums[begin + k] += np.int64(dense[t, y, k])
 
 
-@njit
-def neurons(block: Block, state: State, constants: IntArray, reset: int, tally: Tally) -> int:
-    """Lines 3 to 5 of the contract without current memory, for the rows of a block.
+def _neurons(reset: int, bounded: bool) -> Kernel:
+    """Lines 3 to 5 of the contract without current memory, for the rows of a block, as a kernel of its own.
 
     The decay ``sign(v) * ((|v| * keep) >> 12)`` needs 35 bits. With v = 4096 h + l (h floored, 0 <= l < 4096) it
     is ``h * keep + ((l * keep) >> 12)`` for v >= 0, and the same with 4095 added to the product for v < 0, which
     turns the floor into a truncation toward zero. Every term is below 2^24.
 
     Args:
-        block: the sums; left at 0.
-        state: of the whole population.
-        constants: int32 [4, row]: keep, threshold, bias, and -1 but for padding, where it is 0.
         reset: what a spike does.
-        tally: where to count.
-
-    Returns:
-        How many potentials were clipped.
+        bounded: no potential can reach the clip.
     """
-    steps, height, padded = state.spikes.shape
-    v, spikes, trace = state.v.reshape(-1), state.spikes.reshape(-1), state.trace.reshape(-1)
-    fired, active, flat = tally.fired.reshape(-1), tally.active.reshape(-1), constants.reshape(-1)
-    zero, one, fraction, sign = fill(np.int32(0)), fill(np.int32(1)), fill(np.int32(_FRACTION)), fill(np.int32(31))
-    digits, shift = fill(np.int32(DECAY_BITS)), fill(np.int32(STATE_SHIFT))
-    high, low = fill(np.int32(STATE_LIMIT)), fill(np.int32(-STATE_LIMIT))
-    to_zero, by_threshold = fill(np.int32(-(reset == ZERO))), fill(np.int32(-(reset == SOFT)))
-    classes, clipped = tally.fired.shape[1], zero
-    for t in range(steps):
-        if state.clears[t]:
-            state.v[block.first : block.last] = 0
-        for y in range(block.first, block.last):
-            begin = ((block.last - block.first) * t + y - block.first) * block.stride + block.margin
-            here, there, count = y * padded, (t * height + y) * padded, (t * classes + tally.row_class[y]) * padded
-            for k in range(0, padded, WIDTH):
-                x, bias, real = load(v, here + k), load(flat, 2 * padded + k), load(flat, 3 * padded + k)
-                if active.size:
-                    stirred = differs(x | bias | (load(block.marks, begin + k) & real), zero) & one
-                    store(block.marks, begin + k, zero)
-                    store(active, count + k, load(active, count + k) + stirred)
-                keep, threshold = load(flat, k), load(flat, padded + k)
-                part = (x & fraction) * keep + ((x >> sign) & fraction)
-                x = (x >> digits) * keep + (part >> digits) + ((load(block.sums, begin + k) << shift) & real) + bias
-                store(block.sums, begin + k, zero)
-                inside = larger(smaller(x, high), low)
-                clipped = clipped - differs(x, inside)
-                spike = exceeds(inside, threshold)
-                x = inside - (((inside & to_zero) | (threshold & by_threshold)) & spike)
-                spike = spike & one
-                if fired.size:
-                    store(fired, count + k, load(fired, count + k) + spike)
-                store(v, here + k, x)
-                store(spikes, there + k, spike)
-                if trace.size:
-                    stream(trace, there + k, x)
-    return int(total(clipped))
+
+    @njit
+    def neurons(block: Block, events: IntArray, state: State, constants: IntArray, tally: Tally) -> int:
+        steps, height, padded = state.spikes.shape
+        v, spikes, trace = state.v.reshape(-1), state.spikes.reshape(-1), state.trace.reshape(-1)
+        fired, active, flat = tally.fired.reshape(-1), tally.active.reshape(-1), constants.reshape(-1)
+        zero, one, fraction, sign = fill(np.int32(0)), fill(np.int32(1)), fill(np.int32(_FRACTION)), fill(np.int32(31))
+        digits, shift = fill(np.int32(DECAY_BITS)), fill(np.int32(STATE_SHIFT))
+        high, low = fill(np.int32(STATE_LIMIT)), fill(np.int32(-STATE_LIMIT))
+        classes, clipped = tally.fired.shape[1], zero
+        for t in range(steps):
+            if state.clears[t]:
+                state.v[block.first : block.last] = 0
+            for y in range(block.first, block.last):
+                begin = ((block.last - block.first) * t + y - block.first) * block.stride + block.margin
+                here, there, count = y * padded, (t * height + y) * padded, (t * classes + tally.row_class[y]) * padded
+                for k in range(0, padded, WIDTH):
+                    x, bias, real = load(v, here + k), load(flat, 2 * padded + k), load(flat, 3 * padded + k)
+                    if active.size:
+                        stirred = differs(x | bias | (load(events, begin + k) & real), zero) & one
+                        store(events, begin + k, zero)
+                        store(active, count + k, load(active, count + k) + stirred)
+                    keep, threshold = load(flat, k), load(flat, padded + k)
+                    part = (x & fraction) * keep + ((x >> sign) & fraction)
+                    x = (x >> digits) * keep + (part >> digits) + ((load(block.sums, begin + k) << shift) & real) + bias
+                    store(block.sums, begin + k, zero)
+                    if not bounded:
+                        inside = larger(smaller(x, high), low)
+                        clipped = clipped - differs(x, inside)
+                        x = inside
+                    spike = exceeds(x, threshold)
+                    if reset == ZERO:
+                        x = unless(spike, x)
+                    elif reset == SOFT:
+                        x = x - (threshold & spike)
+                    spike = spike & one
+                    if fired.size:
+                        store(fired, count + k, load(fired, count + k) + spike)
+                    store(v, here + k, x)
+                    store(spikes, there + k, spike)
+                    if trace.size:
+                        stream(trace, there + k, x)
+        return int(total(clipped))
+
+    return neurons
+
+
+NEURONS = {(reset, bounded): _neurons(reset, bounded) for reset in (KEEP, ZERO, SOFT) for bounded in (False, True)}
+"""By what a spike does to the potential and whether no potential can reach the clip: a kernel that goes through steps.
+
+It takes the sums (left at 0), how many events came to each of these neurons, like the sums (left at 0; looked at only
+where active neurons are counted), the state of the whole population, constants int32 [4, row] (keep, threshold, bias,
+and -1 but for padding, where it is 0), and where to count. It gives how many potentials were clipped.
+"""
 
 
 @njit
 def current_neurons(
-    block: Block, state: State, constants: IntArray, ukeep: int, reset: int, tally: Tally
+    block: Block, events: IntArray, state: State, constants: IntArray, ukeep: int, reset: int, tally: Tally
 ) -> tuple[int, int]:
     """Lines 2 to 5 with current memory: u is not clipped by the contract, so that all is int64.
 
@@ -249,8 +336,8 @@ def current_neurons(
                 if state.clears[t]:
                     u = v = np.int64(0)
                 if tally.active.size:
-                    tally.active[t, row, k] += u != 0 or v != 0 or bias != 0 or block.marks[begin + k] != 0
-                    block.marks[begin + k] = 0
+                    tally.active[t, row, k] += u != 0 or v != 0 or bias != 0 or events[begin + k] != 0
+                    events[begin + k] = 0
                 u = _decayed(u, ukeep) + (np.int64(block.sums[begin + k]) << STATE_SHIFT)
                 block.sums[begin + k] = 0
                 wrapped += u < -CURRENT_LIMIT or u >= CURRENT_LIMIT
@@ -299,15 +386,30 @@ def to_rows(values: IntArray, rows: IntArray) -> None:
 
 
 @njit
-def gather_classes(counts: IntArray, place_class: IntArray, present: IntArray, found: IntArray) -> None:
-    """Add counts [steps, row classes, row] by class of place to `found` [steps, all row classes, place classes].
+def take_classes(counts: IntArray, columns: IntArray, channels: int, present: IntArray, found: IntArray) -> None:
+    """Add counts [steps, row classes, row] by class of column to `found` [steps, all row classes, values of a class].
 
-    `present` gives the number of each class of rows among all of them.
+    Args:
+        counts: what was counted; left at 0.
+        columns: class of each column.
+        channels: neighbouring counts that belong to a column.
+        present: number of each class of rows among all of them.
+        found: where to add, a class of columns having `channels` values.
     """
-    for t in range(len(counts)):
-        for r in range(present.size):
-            for k in range(place_class.size):
-                found[t, present[r], place_class[k]] += counts[t, r, k]
+    steps, rows, padded = counts.shape
+    flat, out, whole = counts.reshape(-1), found.reshape(-1), channels - channels % WIDTH
+    zero = fill(np.int32(0))
+    for t in range(steps):
+        for r in range(rows):
+            begin, to = (t * rows + r) * padded, (t * found.shape[1] + value(present, r)) * found.shape[2]
+            for x in range(columns.size):
+                a, b = begin + x * channels, to + value(columns, x) * channels
+                for k in range(0, whole, WIDTH):
+                    store(out, b + k, load(out, b + k) + load(flat, a + k))
+                    store(flat, a + k, zero)
+                for k in range(whole, channels):
+                    out[b + k] += flat[a + k]
+                    flat[a + k] = 0
 
 
 @njit

@@ -29,19 +29,20 @@ _VECTOR = ir.VectorType(_WORD, WIDTH)
 
 
 class _Lanes(types.Type):
-    """`WIDTH` 32-bit integers that wrap."""
+    """`WIDTH` integers that wrap, of 32 or 16 bits."""
 
-    def __init__(self) -> None:
-        super().__init__(name="lanes")
+    def __init__(self, bits: int) -> None:
+        super().__init__(name=f"lanes{bits}")
+        self.vector = ir.VectorType(ir.IntType(bits), WIDTH)
 
 
-_lanes = _Lanes()
+_lanes, _shorts = _Lanes(32), _Lanes(16)
 
 
 @register_model(_Lanes)
 class _LanesModel(PrimitiveModel):
     def __init__(self, manager: Any, kind: Any) -> None:
-        super().__init__(manager, kind, _VECTOR)  # type: ignore[no-untyped-call]
+        super().__init__(manager, kind, kind.vector)  # type: ignore[no-untyped-call]
 
 
 @intrinsic
@@ -87,12 +88,36 @@ def stream(typing: Any, array: Any, at: Any, value: Any) -> Any:
 
 @intrinsic
 def fill(typing: Any, value: Any) -> Any:
-    """Lanes that are all alike."""
+    """Lanes that are all alike: of 16 bits for an int16, else of 32."""
+    kind = _shorts if value == types.int16 else _lanes
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return _spread(builder, arguments[0], _VECTOR)
+        return _spread(builder, arguments[0], kind.vector)
 
-    return _lanes(value), generate
+    return kind(value), generate
+
+
+@intrinsic
+def load_shorts(typing: Any, array: Any, at: Any) -> Any:
+    """Lanes of 16 bits from value `at` of an int16 array on."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.load(_place(context, builder, signature, arguments, 0), align=1)
+
+    return _shorts(array, types.intp), generate
+
+
+@intrinsic
+def add_shorts(typing: Any, sums: Any, to: Any, value: Any) -> Any:
+    """Add lanes of 16 bits to as many sums of that or a wider type."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        target = _place(context, builder, signature, arguments, 0)
+        value = builder.sext(arguments[2], target.type.pointee)
+        builder.store(builder.add(builder.load(target, align=1), value), target, align=1)
+        return context.get_dummy_value()
+
+    return types.void(sums, types.intp, value), generate
 
 
 @intrinsic
@@ -111,6 +136,16 @@ def differs(typing: Any, a: Any, b: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.sext(builder.icmp_signed("!=", *arguments), _VECTOR)
+
+    return _lanes(_lanes, _lanes), generate
+
+
+@intrinsic
+def unless(typing: Any, mask: Any, value: Any) -> Any:
+    """The value, but 0 where the mask is -1."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.and_(builder.not_(arguments[0]), arguments[1])
 
     return _lanes(_lanes, _lanes), generate
 
@@ -152,20 +187,6 @@ def add_products(typing: Any, sums: Any, to: Any, weights: Any, at: Any, factor:
         return context.get_dummy_value()
 
     return types.void(sums, types.intp, weights, types.intp, factor), generate
-
-
-@intrinsic
-def mark_nonzero(typing: Any, marks: Any, to: Any, weights: Any, at: Any) -> Any:
-    """Set marks, bytes, to other than 0 where the weight is not 0, `WIDTH` of them."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        target = _place(context, builder, signature, arguments, 0)
-        weight = builder.load(_place(context, builder, signature, arguments, 2), align=1)
-        there = builder.sext(builder.icmp_signed("!=", weight, ir.Constant(weight.type, None)), weight.type)
-        builder.store(builder.or_(builder.load(target, align=1), there), target, align=1)
-        return context.get_dummy_value()
-
-    return types.void(marks, types.intp, weights, types.intp), generate
 
 
 @intrinsic
@@ -220,10 +241,10 @@ def _operation(name: str) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             return getattr(builder, name)(*arguments)
 
-        return _lanes(_lanes, _lanes), generate
+        return a(a, b), generate
 
     def implementation(a: Any, b: Any) -> Any:
-        if isinstance(a, _Lanes) and isinstance(b, _Lanes):
+        if isinstance(a, _Lanes) and a == b:
             return lambda a, b: apply(a, b)
         return None
 

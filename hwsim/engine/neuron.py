@@ -47,7 +47,7 @@ class Neurons:
         self._threshold = _constant(neuron.vth * _SCALE, device)
         self._has_bias = bool(neuron.bias.any())
         self._neuron = neuron
-        self._bounded = _bounded(layer, peak)
+        self._bounded = bounded(layer, peak)
         self.saturations = 0
         self.wraps = 0
 
@@ -118,7 +118,7 @@ def _constant(value: IntArray, device: torch.device) -> torch.Tensor:
     return torch.as_tensor(value.astype("int32"), device=device)
 
 
-def _bounded(layer: Layer, peak: int) -> bool:
+def bounded(layer: Layer, peak: int) -> bool:
     """Whether no potential can reach the clip: |v| <= peak input / (1 - keep), whatever the resets."""
     most = (peak * _SCALE + int(abs(layer.neuron.bias).max())) * 2**DECAY_BITS
     return bool(most < STATE_LIMIT * (2**DECAY_BITS - int(layer.neuron.keep.max())))

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise, product
+from threading import Lock
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from hwsim.engine.classes import Classes, classes_of, uncounted
-from hwsim.engine.crossover import prefers_dense
-from hwsim.engine.events import EventOp, event_op, lattice, padded
-from hwsim.engine.kernels import KEEP, SOFT, ZERO, Block, State, Tally, add_sums, current_neurons, neurons
-from hwsim.engine.synapse import SynapseOp
+from hwsim.engine.connection import ConnectionOp
+from hwsim.engine.events import lattice, padded
+from hwsim.engine.kernels import KEEP, NEURONS, SOFT, ZERO, Block, State, Tally, current_neurons
+from hwsim.engine.neuron import bounded
 from hwsim.engine.threads import Each
 from hwsim.mapping.fanout import Fanout
 from hwsim.mapping.geometry import Shape3, shape3
@@ -34,20 +35,24 @@ _SHARE_VALUES = 2**20
 _RESETS = {Reset.NONE: KEEP, Reset.ZERO: ZERO, Reset.SOFT: SOFT}
 
 
-class Did(NamedTuple):
-    """What was counted of a layer in some steps of a batch of GOPs.
+class Totals(NamedTuple):
+    """Where a layer's counts of some steps of a batch of GOPs are added, int32 [G, steps, atoms] each.
 
     Attributes:
-        fired: spikes by atom, int32 [G, steps, atoms]; all 0 unless counted.
-        active: active neurons by atom in the same form.
-        clipped: potentials that were clipped.
-        wrapped: currents that left 24 bits.
+        fired: spikes by atom; None where nobody counts.
+        active: active neurons by atom; None where nobody asks.
     """
 
-    fired: IntArray
-    active: IntArray
-    clipped: int
-    wrapped: int
+    fired: IntArray | None = None
+    active: IntArray | None = None
+
+
+class _Space(NamedTuple):
+    """What a thread works in, all 0 between two uses: sums, numbers of events, and counts."""
+
+    sums: Block
+    events: Block
+    tally: Tally
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,16 +62,14 @@ class _Share:
     Attributes:
         first: first row.
         last: one past the last.
-        ops: the events of each connection that reach these rows.
         classes: for counting; None where nobody counts.
-        free: sums that no thread uses at the moment.
+        free: spaces that no thread uses at the moment.
     """
 
     first: int
     last: int
-    ops: tuple[EventOp, ...]
     classes: Classes | None
-    free: list[Block] = field(default_factory=list)
+    free: list[_Space] = field(default_factory=list)
 
 
 class Population:
@@ -82,12 +85,19 @@ class Population:
     def __init__(self, network: SpikingNetwork, layer: Layer, fan: Fanout | None, counts_active: bool) -> None:
         self.layer, self.shape, self.counts_active = layer, shape3(layer.shape), counts_active
         self._lattice, self._fan = lattice(layer, network.shapes), fan
-        self._shapes = {c.source: network.shapes[c.source] for c in layer.connections}
+        intervals = source_intervals(network)
         # sums wrap on the way, so that only the last one has to fit
-        peak = max(map(abs, accumulator_interval(layer, source_intervals(network))))
-        self._kind = np.int16 if peak < 2**15 else np.int32
+        peak = max(map(abs, accumulator_interval(layer, intervals)))
+        wide, self._bounded = peak >= 2**15, bounded(layer, peak)
+        self._kind = np.int32 if wide else np.int16
         self._constants = _constants(layer, self.shape)
-        self._dense = [SynapseOp(c, network.shapes[c.source], torch.device("cpu")) for c in layer.connections]
+        graded = {port.name for port in network.inputs if port.graded}
+
+        def ops(mask: bool) -> list[ConnectionOp]:
+            made = ((c, network.shapes[c.source], mask or c.source not in graded) for c in layer.connections)
+            return [ConnectionOp(*x, self._lattice, wide, mask) for x in made]
+
+        self._ops, self._event_ops = ops(mask=False), ops(mask=True) if counts_active else []
         self._shares: dict[int, list[_Share]] = {}
 
     def zero_state(self, gops: int) -> tuple[IntArray, IntArray]:
@@ -96,47 +106,54 @@ class Population:
         return np.zeros(shape, np.int32), np.zeros(shape if self.layer.neuron.ukeep else (gops, 0, 0), np.int64)
 
     def advance(
-        self, maps: Mapping[str, IntArray], state: tuple[IntArray, IntArray], trace: IntArray, start: int, each: Each
-    ) -> Did:
+        self,
+        maps: Mapping[str, IntArray],
+        state: tuple[IntArray, IntArray],
+        trace: IntArray,
+        totals: Totals,
+        start: int,
+        each: Each,
+    ) -> tuple[int, int]:
         """Go through some steps, from step `start` on.
 
         Args:
             maps: values of ports and layers, [G, steps, rows, row]; this layer's own, uint8, are written.
             state: what `zero_state` gave, as the steps before left it.
             trace: for the potentials after every step, int32 in the same form; of size 0 where nobody asks.
+            totals: where to add the counts.
             start: number of the first step.
             each: runs the shares.
+
+        Returns:
+            How many potentials were clipped, and how many currents left 24 bits.
         """
         gops, steps = maps[self.layer.connections[0].source].shape[:2]
         shares = self._in_shares(gops, steps)
-        whole = self._whole(maps, shares[0].ops)
+        rows = [(share.first, share.last) for share in shares]
+        values = [maps[c.source] for c in self.layer.connections]
+        adds = [op.ready(x, rows) for op, x in zip(self._ops, values, strict=True)]
+        counts = [op.ready(_events(x), rows) for op, x in zip(self._event_ops, values, strict=False)]
         clears = np.array([self.layer.neuron.clears_before(start + t) for t in range(steps)], np.uint8)
-        atoms = self._fan.owner.size if self._fan else 0
-        did = [np.zeros((gops, steps, atoms), np.int32) for _ in range(2)]
+        adding = Lock()
 
-        def work(item: tuple[int, _Share]) -> tuple[int, IntArray | None, IntArray | None, int, int]:
-            g, share = item
-            block = self._block(share, steps)
-            for connection, op, sums in zip(self.layer.connections, share.ops, whole, strict=True):
-                if sums is None:
-                    op.add(maps[connection.source][g], block)
-                else:
-                    add_sums(sums[g], block)
-            tally = self._tally(share, steps)
-            own = State(state[0][g], state[1][g], maps[self.layer.name][g], trace[g], clears)
-            clipped, wrapped = self._neurons(block, own, tally)
-            share.free.append(block)
-            counted = [share.classes.atoms(x) if share.classes and x.size else None for x in tally[:2]]
-            return g, counted[0], counted[1], clipped, wrapped
+        def work(item: tuple[int, int]) -> tuple[int, int]:
+            g, i = item
+            share = shares[i]
+            space = self._space(share, steps)
+            for add in adds:
+                add[i](g, space.sums)
+            for count in counts:
+                count[i](g, space.events)
+            found = self._neurons(space, State(state[0][g], state[1][g], maps[self.layer.name][g], trace[g], clears))
+            with adding:  # shares have classes in common
+                for total, counted in zip(totals, space.tally, strict=False):
+                    if share.classes and total is not None and counted.size:
+                        share.classes.take(counted[:steps], total[g])
+            share.free.append(space)
+            return found
 
-        clipped = wrapped = 0
-        items = list(product(range(gops), shares))
-        for g, fired, active, saturated, overrun in each(work, items):
-            for total, part in zip(did, (fired, active), strict=True):
-                if part is not None:
-                    total[g] += part
-            clipped, wrapped = clipped + saturated, wrapped + overrun
-        return Did(did[0], did[1], clipped, wrapped)
+        done = each(work, product(range(gops), range(len(shares))))
+        return sum(clipped for clipped, _ in done), sum(wrapped for _, wrapped in done)
 
     def _in_shares(self, gops: int, steps: int) -> list[_Share]:
         """Shares of rows whose sums stay in a cache, as many as keep all threads busy."""
@@ -151,50 +168,29 @@ class Population:
         return self._shares[parts]
 
     def _share(self, first: int, last: int) -> _Share:
-        connections, rows = self.layer.connections, (first, last)
-        ops = tuple(event_op(c, self._shapes[c.source], self._lattice, rows) for c in connections)
-        return _Share(first, last, ops, classes_of(self._fan, self.shape, first, last) if self._fan else None)
+        return _Share(first, last, classes_of(self._fan, self.shape, first, last) if self._fan else None)
 
-    def _block(self, share: _Share, steps: int) -> Block:
-        """Zero sums for some steps: used ones, unless other threads have them or they are too small."""
-        rows = share.first, share.last
-        try:
-            block = share.free.pop()
-        except IndexError:
-            block = None
-        if block is None or block.sums.size < self._lattice.size(rows, steps):
-            return self._lattice.block(rows, steps, self._kind, self.counts_active)
-        return block
+    def _space(self, share: _Share, steps: int) -> _Space:
+        """Room for some steps: a used one, unless others have it or it is too small."""
+        rows, size = (share.first, share.last), self._lattice.size((share.first, share.last), steps)
+        with suppress(IndexError):
+            space = share.free.pop()
+            if space.sums.sums.size >= size:
+                return space
+        block, counted = self._lattice.block, steps if self.counts_active else 0
+        tally = uncounted(self.shape[1])
+        if share.classes:
+            zeros = share.classes.zeros
+            tally = Tally(zeros(0 if self.layer.neuron.readout else steps), zeros(counted), share.classes.row_class)
+        return _Space(block(rows, steps, self._kind), block(rows, counted, self._kind), tally)
 
-    def _whole(self, maps: Mapping[str, IntArray], ops: Sequence[EventOp]) -> list[IntArray | None]:
-        """Sums of the connections that are better computed at once, float32 [G, steps, rows, values], else None."""
-        found: list[IntArray | None] = []
-        for connection, op, dense in zip(self.layer.connections, ops, self._dense, strict=True):
-            values = maps[connection.source]
-            gops, steps = values.shape[:2]
-            count, sums = gops * steps, math.prod(self.shape)
-            events = 0 if self.counts_active else np.count_nonzero(values)
-            if prefers_dense(events, op.vectors, self._kind is np.int32, op.macs * count, sums * count):
-                channels = _channels(values, shape3(self._shapes[connection.source]))
-                whole = dense(channels).permute(0, 2, 3, 1).contiguous().numpy()
-                found.append(whole.reshape(gops, steps, self.shape[1], -1))
-            else:
-                found.append(None)
-        return found
-
-    def _neurons(self, block: Block, state: State, tally: Tally) -> tuple[int, int]:
+    def _neurons(self, space: _Space, state: State) -> tuple[int, int]:
         """Lines 2 to 5; how many potentials were clipped and currents left 24 bits."""
         neuron = self.layer.neuron
-        reset = _RESETS[neuron.reset]
+        before, reset = (space.sums, space.events.sums, state, self._constants), _RESETS[neuron.reset]
         if neuron.ukeep:
-            return current_neurons(block, state, self._constants, int(neuron.ukeep), reset, tally)  # type: ignore[no-any-return]
-        return int(neurons(block, state, self._constants, reset, tally)), 0
-
-    def _tally(self, share: _Share, steps: int) -> Tally:
-        if share.classes is None:
-            return uncounted(self.shape[1])
-        fired = share.classes.zeros(0 if self.layer.neuron.readout else steps)
-        return Tally(fired, share.classes.zeros(steps if self.counts_active else 0), share.classes.row_class)
+            return current_neurons(*before, int(neuron.ukeep), reset, space.tally)  # type: ignore[no-any-return]
+        return int(NEURONS[reset, self._bounded](*before, space.tally)), 0
 
 
 def _constants(layer: Layer, shape: Shape3) -> IntArray:
@@ -210,8 +206,6 @@ def _constants(layer: Layer, shape: Shape3) -> IntArray:
     return found
 
 
-def _channels(values: IntArray, shape: Shape3) -> torch.Tensor:
-    """Values [G, steps, rows, row] as float32 [G x steps, C, H, W] in channels-last memory."""
-    channels, height, width = shape
-    floats = torch.from_numpy(np.ascontiguousarray(values[..., : width * channels], np.float32))
-    return floats.reshape(-1, height, width, channels).permute(0, 3, 1, 2)
+def _events(values: IntArray) -> IntArray:
+    """Where values are not 0, as spikes."""
+    return values if values.dtype == np.uint8 else (values != 0).view(np.uint8)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from hwsim.engine import Counts, Engine, run
 from hwsim.engine.counter import Counter
-from hwsim.engine.crossover import prefers_dense
+from hwsim.engine.crossover import Way, Work
 from hwsim.engine.gpu import GpuExecutor
 from hwsim.engine.synapse import exact_arithmetic
+from hwsim.engine.table import tabulates
 from snn_export import reference
 from snn_export.compare import first_difference
 from snn_export.network import LIF, Connection, Conv2d, Dense, InputPort, Layer, NetworkError, Reset, SpikingNetwork
@@ -45,14 +46,79 @@ def test_the_way_for_gpus_gives_the_same_bits_and_counts(cases, mappings, data):
         assert left is right is None or np.array_equal(left, right), field.name
 
 
-@given(data=st.data(), dense=st.booleans())
+def _forced(way):
+    """Do every connection this way where it can be done, else event by event."""
+    return lambda work: way if way in work.costs() else Way.EVENTS
+
+
+@given(data=st.data(), way=st.sampled_from(Way))
 @settings(max_examples=60)
-def test_events_and_dense_sums_give_the_same_bits(cases, data, dense):
+def test_every_way_gives_the_same_bits(cases, data, way):
     network, inputs = data.draw(cases())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hwsim.engine.population.prefers_dense", lambda *costs: dense)
+        patch.setattr(Work, "cheapest", _forced(way))
         got = run(network, inputs)
     assert first_difference(network, reference.run(network, inputs), got.recording) is None
+
+
+@st.composite
+def _tabulated(draw):
+    """Layers that take spikes of a port and of each other through convolutions that can be tables, and their input."""
+    seed, high = draw(st.integers(0, 2**32 - 1)), draw(st.sampled_from([3, 20, 128]))
+    rng, channels, shapes, layers = np.random.default_rng(seed), draw(st.sampled_from([8, 16, 24])), {}, []
+    shapes["in"] = channels, draw(st.integers(1, 9)), draw(st.integers(1, 9))
+    for i in range(2):
+        out, rows = draw(st.sampled_from([16, 32])), draw(st.integers(1, 4))
+        stride, dilation = draw(st.integers(1, 3)), draw(st.integers(1, 2))
+        source = draw(st.sampled_from(sorted(shapes)))
+        before, height, width = shapes[source]
+        most = dilation * (rows - 1)
+        low = max(0, -(-(most + 1 - height) // 2))  # so that a window fits
+        padding = draw(st.integers(low, max(low, most))), draw(st.integers(1 if width < 3 else 0, 2))
+        weight = rng.integers(-high, high, (out, before, rows, 3), dtype=np.int8)
+        weight[rng.random(weight.shape) < draw(st.sampled_from([0, 0.5]))] = 0
+        synapse = Conv2d(weight, (stride, 1), padding, (dilation, 1))
+        neuron = LIF(rng.integers(0, 4097, out).astype(np.int32), rng.integers(0, 60, out).astype(np.int32), Reset.SOFT)
+        name, connections = f"layer{i}", (Connection(source, synapse),) * draw(st.integers(1, 2))
+        shapes[name] = synapse.output_shape(shapes[source])
+        layers.append(Layer(name, shapes[name], connections, neuron))
+    network = SpikingNetwork((InputPort("in", shapes["in"], 1),), tuple(layers))
+    density = draw(st.sampled_from([0.0, 0.05, 0.5, 1.0]))
+    return network, {"in": (rng.random((2, 3, *shapes["in"])) < density).astype(np.int16)}
+
+
+@given(data=st.data(), case=_tabulated(), way=st.sampled_from(Way), threads=st.integers(1, 2))
+@settings(max_examples=150)
+def test_tables_of_combinations_give_the_bits_of_the_reference_and_the_counts_of_events(
+    mappings, data, case, way, threads
+):
+    (network, inputs), before = case, torch.get_num_threads()
+    mapping = data.draw(mappings(network))
+    executor = GpuExecutor(network, Counter(network, mapping), mapping.counts_active, torch.device("cpu"))
+    with exact_arithmetic():
+        expected = executor.run(inputs, "all")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Work, "cheapest", _forced(way))
+        patch.setattr("hwsim.engine.population._SHARE_VALUES", 1)
+        torch.set_num_threads(threads)
+        got = run(network, inputs, mapping)
+    torch.set_num_threads(before)
+    assert first_difference(network, reference.run(network, inputs), got.recording) is None
+    for field in fields(Counts):
+        left, right = (getattr(x.counts, field.name) for x in (got, expected))
+        assert left is right is None or np.array_equal(left, right), field.name
+
+
+def test_only_a_usual_convolution_of_few_weights_becomes_a_table():
+    def conv(out=16, channels=16, columns=3, stride=1, most=20, **others):
+        return Conv2d(np.full((out, channels, 3, columns), most, np.int8), (1, stride), (1, 1), **others)
+
+    assert tabulates(conv())
+    assert tabulates(conv(channels=80, most=127))
+    assert not tabulates(conv(channels=88, most=127))  # past 16 bits
+    assert not any(map(tabulates, (conv(out=24), conv(columns=5), conv(stride=2), conv(channels=12), conv(128, 128))))
+    assert not tabulates(Dense(np.ones((16, 16), np.int8)))
+    assert not tabulates(Conv2d(np.ones((16, 8, 3, 3), np.int8), groups=2))
 
 
 @given(data=st.data(), threads=st.integers(1, 3), values=st.sampled_from([1, 2**20]))
@@ -94,11 +160,14 @@ def test_a_wide_row_of_many_channels_and_strides_is_exact():
     assert all(0.02 < spikes.mean() < 0.98 for spikes in expected.spikes.values())
 
 
-def test_dense_sums_are_preferred_only_where_nearly_everything_is_an_event():
-    macs, sums, vectors = 16 * 9 * 16 * 12544, 16 * 12544, 9.0
-    values = 16 * 12544
-    assert not prefers_dense(values // 10, vectors, False, macs, sums)
-    assert prefers_dense(values, vectors, True, macs, sums)
+def test_the_more_events_the_more_is_done_together():
+    places = 12544
+    usual = Work(0, 9.0, 3.0 * places, 2, 16 * 9 * 16 * places, 16 * places, wide=False)
+    graded = replace(usual, runs=None)
+    assert replace(usual, events=places // 10).cheapest() is Way.EVENTS
+    assert replace(usual, events=16 * places // 2).cheapest() is Way.TABLE
+    assert replace(graded, events=16 * places // 10).cheapest() is Way.EVENTS
+    assert replace(graded, events=16 * places, wide=True).cheapest() is Way.DENSE
 
 
 @given(data=st.data())
