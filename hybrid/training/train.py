@@ -120,7 +120,7 @@ def train(
     for known in ("You defined a `validation_step` but have no `val_dataloader`", "Experiment logs directory"):
         warnings.filterwarnings("ignore", known)
     lead()
-    follow()
+    follows = follow()
     lightning.seed_everything(seed, verbose=False)
     folder = RunFolder.open(out, config, seed, clips, command)
     done = iter(range(1, len(clips[0]) + len(clips[1]) + 1))
@@ -170,6 +170,8 @@ def train(
             fix = "free memory, also in /dev/shm (in a container: --shm-size), or use fewer --workers; run it again"
             raise HybridError("a process that loads clips", "it died, most often for lack of memory", fix) from error
         if hardware.devices > 1 and any(name in str(error).lower() for name in ("gloo", "nccl")):
+            if follows:  # the one that ended says why, and the one that began says that it is over
+                raise SystemExit(1) from error
             fix = "its own message says why; then the same command goes on after the last whole epoch"
             raise HybridError("training in several processes", "another one of them ended", fix) from error
         raise

@@ -6,6 +6,7 @@ import contextlib
 import csv
 import os
 import pickle
+import resource
 import shutil
 import signal
 import subprocess
@@ -152,12 +153,13 @@ def test_a_killed_training_goes_on_and_ends_with_the_same_bits(tmp_path, clips):
 TOGETHER = ("ann.dropout=0", "training.epochs=8")
 
 
-def begin(data: Path, out: Path) -> subprocess.Popen[bytes]:
+def begin(data: Path, out: Path, **kwargs) -> subprocess.Popen[bytes]:
     """The command itself, since Lightning starts it once more for the second process."""
     changes = [word for change in (*SMALL, *TOGETHER) for word in ("--set", change)]
     where = ["--accelerator", "cpu", "--devices", "2", "--out", str(out), "--held-out", "0.5", "--seed", "1"]
     script = Path(sys.executable).with_name("hybrid")
-    return subprocess.Popen([script, "train", data, *changes, *where], stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+    command = [script, "train", data, *changes, *where]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, **kwargs)
 
 
 def test_two_processes_killed_and_resumed_end_where_one_ends(tmp_path, clips):
@@ -177,6 +179,17 @@ def test_two_processes_killed_and_resumed_end_where_one_ends(tmp_path, clips):
     one, two = (load_checkpoint(path).model.state_dict() for path in (tmp_path / "one.safetensors", out))
     for name, weights in one.items():
         assert torch.allclose(weights, two[name], rtol=1e-3, atol=1e-4), name
+
+
+def test_of_two_processes_only_the_one_that_cannot_write_says_so(tmp_path, clips):
+    def small_files():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))  # too few bytes for the state of an epoch
+
+    started = begin(clips[0][0].path.parents[1], tmp_path / "two.safetensors", preexec_fn=small_files)
+    _, error = started.communicate(timeout=300)
+    assert started.returncode == 1
+    assert error.decode().count("error: ") == 1
+    assert "last.ckpt cannot be written" in error.decode()
 
 
 @pytest.mark.parametrize(("clips_", "world"), [(7, 2), (8, 4), (3, 1), (2, 3)])
