@@ -194,7 +194,7 @@ class Population:
 
 
 def _constants(layer: Layer, shape: Shape3) -> IntArray:
-    """Int32 [4, row] as `kernels.neurons` wants them; read-outs and padding never fire."""
+    """Int32 [4, row] as `kernels.NEURONS` want them; read-outs and padding never fire."""
     channels, _, columns = shape
     neuron, values = layer.neuron, channels * columns
     never = np.iinfo(np.int32).max

@@ -21,6 +21,8 @@ class Following(io.RawIOBase):
         idle_s: seconds without growth after which the stream ends.
     """
 
+    _file: io.BufferedIOBase = io.BytesIO()  # what is closed where the file cannot be opened
+
     def __init__(self, path: str | Path, idle_s: float) -> None:
         super().__init__()
         self.name = str(path)

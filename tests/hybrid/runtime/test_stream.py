@@ -99,6 +99,7 @@ def test_ctrl_c_ends_a_stream_that_gives_nothing_more(bundle_dir, demo_clips):
     assert "stopped: " in err.decode()
 
 
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
 def test_bad_streams_are_refused_with_a_clear_line(hybrid, bundle_dir, demo_clips, tmp_path, monkeypatch):
     (tmp_path / "notes.avi").write_text("no video")
     for arguments, what in (
