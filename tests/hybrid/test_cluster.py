@@ -47,11 +47,10 @@ CLIPS = 2 * len(LABELS)
 
 
 @pytest.fixture(scope="module")
-def environment(tmp_path_factory):
+def environment():
     """Ray starts some ten Python processes: let them share what Python compiles."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
-        patch.setenv("PYTHONPYCACHEPREFIX", str(tmp_path_factory.mktemp("compiled")))
         patch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
         patch.setenv("OMP_NUM_THREADS", "1")
         patch.setenv("RAY_AUTH_MODE", "disabled")

@@ -88,7 +88,7 @@ def _tabulated(draw):
 
 
 @given(data=st.data(), case=_tabulated(), way=st.sampled_from(Way), threads=st.integers(1, 2))
-@settings(max_examples=150)
+@settings(max_examples=100)
 def test_tables_of_combinations_give_the_bits_of_the_reference_and_the_counts_of_events(
     mappings, data, case, way, threads
 ):
