@@ -59,7 +59,9 @@ def test_pages_load_without_an_error_or_a_request_to_elsewhere(address, browser,
         assert browser.run("[...document.images].filter(x => !x.naturalWidth).map(x => x.src)") == [], page
         wanted = {"light": "default", "dark": "slate"}[scheme]
         browser.page.wait_for_function(f"document.body.dataset.mdColorScheme == '{wanted}'")
-        browser.run("localStorage.clear()")  # where the page keeps the scheme
+        # the page keeps the scheme some time after it was loaded: forgotten before, it would be that of the next test
+        browser.page.wait_for_function("Object.keys(localStorage).some(key => key.endsWith('__palette'))")
+        browser.run("localStorage.clear()")
 
 
 def test_no_page_is_wider_than_a_phone(address, browser):
