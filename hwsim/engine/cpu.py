@@ -2,7 +2,7 @@
 
 A layer needs only what the layers before it gave in the same step, so that it can go through many steps at once:
 its state stays in the cache, and Python is called once per layer instead of once per step. Every connection is
-computed event by event, or all at once where that is faster.
+computed event by event, by a table of combinations of spikes, or all at once, whichever is fastest.
 """
 
 from __future__ import annotations

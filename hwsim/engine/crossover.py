@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from enum import Enum
 
 _WIDE = 2.0
-"""An addition to 32-bit sums."""
+"""What is brought to 32-bit sums, against as much to 16-bit sums."""
 _PER_LOOKUP = 1.0
 """Looking up one combination, for the three vectors that it adds."""
 _PER_RUN = 1.0
-"""Bringing the vector of a place that has all its lookups to the sums, half of it for 16-bit sums."""
+"""Bringing the vector of a place that has all its lookups to 16-bit sums."""
 _PER_MAC = 1 / 32
 """A multiply-accumulate of torch's float32 convolution or matrix product."""
 _PER_SUM = 2.0

@@ -43,8 +43,8 @@ class Totals(NamedTuple):
         active: active neurons by atom; None where nobody asks.
     """
 
-    fired: IntArray | None = None
-    active: IntArray | None = None
+    fired: IntArray | None
+    active: IntArray | None
 
 
 class _Space(NamedTuple):
@@ -86,7 +86,8 @@ class Population:
         self.layer, self.shape, self.counts_active = layer, shape3(layer.shape), counts_active
         self._lattice, self._fan = lattice(layer, network.shapes), fan
         intervals = source_intervals(network)
-        # sums wrap on the way, so that only the last one has to fit
+        # sums wrap on the way, so that only the last one has to fit; of so many events 16 bits tell at least that they
+        # came, as there are fewer than 2^16: each adds 1 or more to one end of the interval
         peak = max(map(abs, accumulator_interval(layer, intervals)))
         wide, self._bounded = peak >= 2**15, bounded(layer, peak)
         self._kind = np.int32 if wide else np.int16

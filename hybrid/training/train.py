@@ -114,6 +114,7 @@ def train(
             config to start from.
         HybridError: for a loss that is not finite, the last good epoch is kept as a checkpoint then; for a disk that
             is full; where another process of this training ended.
+        SystemExit: for the last reason, in a process that Lightning started: with code 1, and nothing to say.
     """
     for talker in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(talker).setLevel(logging.WARNING)
