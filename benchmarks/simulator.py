@@ -49,6 +49,8 @@ from snn_export.network import LIF, Connection, Conv2d, InputPort, IntArray, Lay
 STEPS = 11
 CROP = 16
 """Side of the network that SANA-FE gets."""
+MANY = ("loihi1", "tianjic", "truenorth")
+"""Chips on which the network takes many cores, where counting costs more."""
 GOPS, OWN_STEPS = 16, 100
 """Size of the batch of the network of SANA-FE's own kind."""
 Inputs = dict[str, IntArray]
@@ -188,8 +190,10 @@ def engine_rows(network: SpikingNetwork, inputs: Inputs) -> dict[str, Callable[[
     plain, counting = Engine(network), Engine(network, map_network(network, load("loihi2")))
     if first_difference(network, reference.run(network, inputs), counting.run(inputs).recording) is not None:
         raise SystemExit("the engine differs from the reference: no time counts")
+    many = {chip: Engine(network, map_network(network, load(chip))) for chip in MANY}
     return {
         "engine, counters off": lambda: plain.run(inputs, "readout"),
+        **{f"engine, {chip}": lambda engine=engine: engine.run(inputs, "readout") for chip, engine in many.items()},
         "engine": lambda: counting.run(inputs, "readout"),
         "engine, all recorded": lambda: counting.run(inputs),
         "plain torch forward": float_forward(network, inputs),
@@ -278,8 +282,10 @@ def show(found: list[Ratio], times: Times, large: dict[str, float], threads: int
         console.print(f"{name} is absent: {reason}")
     for name, lines in times.differences.items():
         console.print(f"counts, energy and times equal to SANA-FE's ({name}): {not lines}", *lines[:3])
-    for name in ("engine, counters off", "engine, all recorded"):
-        console.print(f"{name}: {1e3 * (times.median(name) or 0):.2f} ms/step")
+    bare = times.median("engine, counters off") or 1.0
+    for name in ("engine, counters off", "engine", *(f"engine, {chip}" for chip in MANY), "engine, all recorded"):
+        spent = times.median(name) or 0.0
+        console.print(f"{name}: {1e3 * spent:.2f} ms/step, {spent / bare:.2f}x of that without counters")
     console.print(
         f"{large['neurons'] / 1e6:.2f} M neurons, {large['synapses'] / 1e6:.0f} M synapses, {large['cores']} cores: "
         f"{large['steps_per_s']:.1f} steps/s, {large['synaptic_operations_per_s'] / 1e6:.0f} M operations/s, "
