@@ -220,6 +220,7 @@ def measure(rounds: int, repeats: int) -> tuple[Times, dict[str, float]]:
     for number in range(rounds):
         for turn in range(repeats + 1):  # the first warms up
             for name, function in rows.items():
+                function()  # it then finds its own data in the caches, and no threads of others, which spin for a while
                 spent = seconds(function)
                 if turn:
                     times.add(name, spent / STEPS)

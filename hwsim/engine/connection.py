@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,10 +15,22 @@ from hwsim.engine.crossover import Way, Work
 from hwsim.engine.events import Add, Lattice, Rows, event_op, rows_of, vectors_of
 from hwsim.engine.kernels import COMBINED, Block, Table, add_sums, look_up
 from hwsim.engine.lanes import WIDTH
-from hwsim.engine.synapse import SynapseOp
+from hwsim.engine.synapse import SynapseOp, exact_arithmetic
 from hwsim.engine.table import table_of, tabulates, with_rows
 from hwsim.mapping.geometry import shape3
 from snn_export.network import Connection, Conv2d, IntArray, Weighted, weighted
+
+
+class Values(NamedTuple):
+    """What a port or population gave in some steps.
+
+    Attributes:
+        rows: the values, [G, steps, rows, row].
+        events: how many of them are not 0.
+    """
+
+    rows: IntArray
+    events: int
 
 
 class ConnectionOp:
@@ -51,24 +64,23 @@ class ConnectionOp:
         self._table: Table | None = None
         self._ops: dict[tuple[Way, Rows], Add] = {}
 
-    def ready(self, values: IntArray, rows: Sequence[Rows]) -> list[Callable[[int, Block], None]]:
-        """Choose how to do it for these values, [G, steps, rows, row].
+    def ready(self, values: Values, rows: Sequence[Rows]) -> list[Callable[[int, Block], None]]:
+        """Choose how to do it for these values.
 
         Returns:
             For each span of the layer's rows, what adds the values of a GOP, by its number, to a block.
         """
         way = self._choose(values)
         if way is Way.DENSE:
-            sums = self._whole(values)
+            sums = self._whole(values.rows)
             return [lambda gop, block: add_sums(sums[gop], block)] * len(rows)
         ops = [self._op(way, span) for span in rows]
-        return [lambda gop, block, op=op: op(values[gop], block) for op in ops]  # type: ignore[misc]
+        return [lambda gop, block, op=op: op(values.rows[gop], block) for op in ops]  # type: ignore[misc]
 
-    def _choose(self, values: IntArray) -> Way:
-        steps, one = math.prod(values.shape[:2]), self._one
+    def _choose(self, values: Values) -> Way:
+        steps, one = math.prod(values.rows.shape[:2]), self._one
         runs = None if one.runs is None else steps * one.runs
-        events = int(np.count_nonzero(values))
-        return replace(one, events=events, runs=runs, macs=steps * one.macs, sums=steps * one.sums).cheapest()
+        return replace(one, events=values.events, runs=runs, macs=steps * one.macs, sums=steps * one.sums).cheapest()
 
     def _op(self, way: Way, rows: Rows) -> Add:
         if (way, rows) not in self._ops:
@@ -82,6 +94,7 @@ class ConnectionOp:
         self._table = self._table or table_of(conv, source, target)
         return partial(look_up(self._one.lookups), with_rows(self._table, conv, shape3(source)[1], target, rows))
 
+    @exact_arithmetic()
     def _whole(self, values: IntArray) -> IntArray:
         """The sums, float32 [G, steps, rows, values]."""
         gops, steps = values.shape[:2]

@@ -12,6 +12,7 @@ from collections.abc import Mapping as MappingType
 import numpy as np
 
 from hwsim.engine.classes import classes_of
+from hwsim.engine.connection import Values
 from hwsim.engine.counter import Counter
 from hwsim.engine.events import padded
 from hwsim.engine.kernels import Tally, count_events, to_rows
@@ -19,7 +20,7 @@ from hwsim.engine.population import Population, Totals
 from hwsim.engine.result import Record, Result
 from hwsim.engine.threads import in_threads
 from hwsim.mapping.geometry import shape3
-from snn_export.network import IntArray, Recording, SpikingNetwork
+from snn_export.network import InputPort, IntArray, Recording, SpikingNetwork
 
 _CHUNK_VALUES = 2**22
 """Values of the largest layer over the steps that it goes through at once: threads wait for each other after them."""
@@ -41,6 +42,8 @@ class CpuExecutor:
         self._network, self._counter = network, counter
         self._fans = counter.fanouts if counter else {}
         self._populations = [Population(network, x, self._fans.get(x.name), counts_active) for x in network.layers]
+        shapes = ((port.name, shape3(port.shape)) for port in network.inputs if self._fans)
+        self._entering = {name: classes_of(self._fans[name], shape, 0, shape[1]) for name, shape in shapes}
         self._largest = max(int(np.prod(layer.shape)) for layer in network.layers)
 
     def run(self, inputs: MappingType[str, IntArray], record: Record) -> Result:
@@ -49,33 +52,42 @@ class CpuExecutor:
         tape = _Tape(self._network, gops, steps, record)
         fired = {name: np.zeros((gops, steps, fan.owner.size), np.int32) for name, fan in self._fans.items()}
         active = {x.layer.name: np.zeros_like(fired[x.layer.name]) for x in self._populations if x.counts_active}
-        states = [population.zero_state(gops) for population in self._populations]
+        states = [population.state(gops) for population in self._populations]
         clipped, wrapped = ({x.name: 0 for x in self._network.layers} for _ in range(2))
         chunk = max(1, _CHUNK_VALUES // self._largest)
         with in_threads() as each:
             for start in range(0, steps, chunk):
                 span = slice(start, min(start + chunk, steps))
-                maps = {port.name: _rows(inputs[port.name][:, span]) for port in self._network.inputs}
-                for name in maps if self._fans else ():
-                    self._events(name, maps[name], fired[name][:, span])
+                found = {x.name: self._enter(x, inputs[x.name][:, span], fired, span) for x in self._network.inputs}
                 for population, state in zip(self._populations, states, strict=True):
                     name = population.layer.name
-                    maps[name] = tape.spikes(name, span)
-                    totals = Totals(*(x[name][:, span] if name in x else None for x in (fired, active)))
-                    did = population.advance(maps, state, tape.trace(name, span), totals, start, each)
-                    clipped[name] += did[0]
-                    wrapped[name] += did[1]
+                    spikes, totals = (
+                        tape.spikes(name, span),
+                        Totals(*(x[name][:, span] if name in x else None for x in (fired, active))),
+                    )
+                    done = population.advance(found, state, spikes, tape.trace(name, span), totals, start, each)
+                    found[name] = Values(spikes, done.fired)
+                    clipped[name] += done.clipped
+                    wrapped[name] += done.wrapped
         counts = self._counter.count(fired, active or None) if self._counter else None
         return Result(tape.recording(clipped), counts, wrapped)
 
-    def _events(self, name: str, values: IntArray, fired: IntArray) -> None:
-        """Add the nonzero values of a port by atom, to int32 [G, steps, atoms]."""
-        shape = shape3(self._network.shapes[name])
-        classes = classes_of(self._fans[name], shape, 0, shape[1])
-        tally = Tally(classes.zeros(values.shape[1]), classes.zeros(0), classes.row_class)
-        for own, total in zip(values, fired, strict=True):
-            count_events(own, tally)
-            classes.take(tally.fired, total)
+    def _enter(self, port: InputPort, values: IntArray, fired: MappingType[str, IntArray], span: slice) -> Values:
+        """Values of some steps, [G, steps, *shape], as int16 [G, steps, rows, row]: channels last, rows filled up.
+
+        What is not 0 is added to the counts of the port by atom, where it has some.
+        """
+        (gops, steps), shape = values.shape[:2], shape3(port.shape)
+        rows = np.zeros((gops, steps, shape[1], padded(shape)), np.int16)
+        for own, found in zip(values.reshape(gops, steps, *shape), rows, strict=True):
+            to_rows(np.ascontiguousarray(own, np.int16), found)
+        if port.name in self._entering:
+            classes = self._entering[port.name]
+            tally = Tally(classes.zeros(steps), classes.zeros(0), classes.row_class)
+            for own, total in zip(rows, fired[port.name][:, span], strict=True):
+                count_events(own, tally)
+                classes.take(tally.fired, total)
+        return Values(rows, int(np.count_nonzero(rows)))
 
 
 class _Tape:
@@ -114,15 +126,6 @@ class _Tape:
         channels, _, width = shape3(shape)
         places = rows[..., : width * channels].reshape(*rows.shape[:3], width, channels).transpose(0, 1, 4, 2, 3)
         return places if len(shape) == 3 else places[..., 0, 0]
-
-
-def _rows(values: IntArray) -> IntArray:
-    """Integers [G, steps, *shape] as int16 [G, steps, rows, row]: channels last, rows filled up with zeros."""
-    shape = shape3(values.shape[2:])
-    found = np.zeros((*values.shape[:2], shape[1], padded(shape)), np.int16)
-    for own, rows in zip(values.astype(np.int16).reshape(*values.shape[:2], *shape), found, strict=True):
-        to_rows(own, rows)
-    return found
 
 
 def _aligned(shape: tuple[int, ...]) -> IntArray:

@@ -11,7 +11,6 @@ from hwsim.engine.counter import Counter
 from hwsim.engine.cpu import CpuExecutor
 from hwsim.engine.gpu import GpuExecutor
 from hwsim.engine.result import Record, Result, join_results
-from hwsim.engine.synapse import exact_arithmetic
 from hwsim.mapping.model import Mapping
 from snn_export.network import IntArray, SpikingNetwork, check_inputs
 
@@ -79,9 +78,8 @@ class Engine:
         gops, steps = check_inputs(self._network, inputs)
         values = sum(int(np.prod(shape)) for shape in self._network.shapes.values()) * steps
         size = max(1, _BATCH_VALUES // values)
-        with exact_arithmetic():
-            batches = [
-                self._executor.run({name: x[g : g + size] for name, x in inputs.items()}, record)
-                for g in range(0, gops, size)
-            ]
+        batches = [
+            self._executor.run({name: x[g : g + size] for name, x in inputs.items()}, record)
+            for g in range(0, gops, size)
+        ]
         return join_results(batches)

@@ -13,7 +13,7 @@ import torch
 from hwsim.engine.counter import Counter
 from hwsim.engine.neuron import Neurons
 from hwsim.engine.result import Record, Result
-from hwsim.engine.synapse import SynapseOp, total
+from hwsim.engine.synapse import SynapseOp, exact_arithmetic, total
 from hwsim.engine.tape import Ledger, Meter, Tape
 from hwsim.mapping.geometry import shape3
 from snn_export.network import IntArray, SpikingNetwork, accumulator_interval, source_intervals
@@ -43,6 +43,7 @@ class GpuExecutor:
         intervals = source_intervals(network)
         self._peaks = {x.name: max(map(abs, accumulator_interval(x, intervals))) for x in layers}
 
+    @exact_arithmetic()
     def run(self, inputs: MappingType[str, IntArray], record: Record) -> Result:
         """Run every GOP from zero state, inputs being integers [G, T, *shape] by port."""
         network, (gops, steps) = self._network, next(iter(inputs.values())).shape[:2]

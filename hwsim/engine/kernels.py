@@ -258,14 +258,14 @@ def _neurons(reset: int, bounded: bool) -> Kernel:
     """
 
     @njit
-    def neurons(block: Block, events: IntArray, state: State, constants: IntArray, tally: Tally) -> int:
+    def neurons(block: Block, events: IntArray, state: State, constants: IntArray, tally: Tally) -> tuple[int, int]:
         steps, height, padded = state.spikes.shape
-        v, spikes, trace = state.v.reshape(-1), state.spikes.reshape(-1), state.trace.reshape(-1)
+        v, written, trace = state.v.reshape(-1), state.spikes.reshape(-1), state.trace.reshape(-1)
         fired, active, flat = tally.fired.reshape(-1), tally.active.reshape(-1), constants.reshape(-1)
         zero, one, fraction, sign = fill(np.int32(0)), fill(np.int32(1)), fill(np.int32(_FRACTION)), fill(np.int32(31))
         digits, shift = fill(np.int32(DECAY_BITS)), fill(np.int32(STATE_SHIFT))
         high, low = fill(np.int32(STATE_LIMIT)), fill(np.int32(-STATE_LIMIT))
-        classes, clipped = tally.fired.shape[1], zero
+        classes, clipped, spikes = tally.fired.shape[1], zero, zero
         for t in range(steps):
             if state.clears[t]:
                 state.v[block.first : block.last] = 0
@@ -292,13 +292,14 @@ def _neurons(reset: int, bounded: bool) -> Kernel:
                     elif reset == SOFT:
                         x = x - (threshold & spike)
                     spike = spike & one
+                    spikes = spikes + spike
                     if fired.size:
                         store(fired, count + k, load(fired, count + k) + spike)
                     store(v, here + k, x)
-                    store(spikes, there + k, spike)
+                    store(written, there + k, spike)
                     if trace.size:
                         stream(trace, there + k, x)
-        return int(total(clipped))
+        return total(clipped), total(spikes)
 
     return neurons
 
@@ -308,21 +309,22 @@ NEURONS = {(reset, bounded): _neurons(reset, bounded) for reset in (KEEP, ZERO, 
 
 It takes the sums (left at 0), how many events came to each of these neurons, like the sums (left at 0; looked at only
 where active neurons are counted), the state of the whole population, constants int32 [4, row] (keep, threshold, bias,
-and -1 but for padding, where it is 0), and where to count. It gives how many potentials were clipped.
+and -1 but for padding, where it is 0), and where to count. It gives how many potentials were clipped, and how many
+neurons fired.
 """
 
 
 @njit
 def current_neurons(
     block: Block, events: IntArray, state: State, constants: IntArray, ukeep: int, reset: int, tally: Tally
-) -> tuple[int, int]:
+) -> tuple[int, int, int]:
     """Lines 2 to 5 with current memory: u is not clipped by the contract, so that all is int64.
 
     Returns:
-        How many potentials were clipped, and how many currents left 24 bits.
+        How many potentials were clipped, how many neurons fired, and how many currents left 24 bits.
     """
     steps, _, padded = state.spikes.shape
-    clipped = wrapped = 0
+    clipped = wrapped = spikes = 0
     for t in range(steps):
         for y in range(block.first, block.last):
             begin = ((block.last - block.first) * t + y - block.first) * block.stride + block.margin
@@ -346,13 +348,14 @@ def current_neurons(
                 v = np.int64(min(max(v, -STATE_LIMIT), STATE_LIMIT))
                 spike = v > threshold
                 if spike:
+                    spikes += 1
                     v = np.int64(0) if reset == ZERO else v - threshold if reset == SOFT else v
                     if tally.fired.size:
                         tally.fired[t, row, k] += 1
                 state.u[y, k], state.v[y, k], state.spikes[t, y, k] = u, v, spike
                 if state.trace.size:
                     state.trace[t, y, k] = v
-    return clipped, wrapped
+    return clipped, spikes, wrapped
 
 
 @njit
@@ -425,3 +428,13 @@ def multiply(starts: IntArray, columns: IntArray, values: IntArray, counts: IntA
             for i in range(value(starts, row), value(starts, row + 1)):
                 total = total + load(flat, np.int64(value(columns, i)) * n + k) * fill(value(values, i))
             store(out, row * n + k, total)
+
+
+@njit
+def transpose(counts: IntArray, found: IntArray) -> None:
+    """Write counts [n, columns] to `found` [columns, n or more]."""
+    n, columns = counts.shape
+    for first in range(0, columns, SCANNED):
+        for i in range(n):
+            for k in range(first, min(first + SCANNED, columns)):
+                found[k, i] = counts[i, k]

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from hwsim.engine.classes import Classes, classes_of, uncounted
-from hwsim.engine.connection import ConnectionOp
+from hwsim.engine.connection import ConnectionOp, Values
 from hwsim.engine.events import lattice, padded
 from hwsim.engine.kernels import KEEP, NEURONS, SOFT, ZERO, Block, State, Tally, current_neurons
 from hwsim.engine.neuron import bounded
@@ -45,6 +45,14 @@ class Totals(NamedTuple):
 
     fired: IntArray | None
     active: IntArray | None
+
+
+class Done(NamedTuple):
+    """How many potentials were clipped, how many neurons fired, and how many currents left 24 bits."""
+
+    clipped: int
+    fired: int
+    wrapped: int
 
 
 class _Space(NamedTuple):
@@ -101,43 +109,45 @@ class Population:
         self._ops, self._event_ops = ops(mask=False), ops(mask=True) if counts_active else []
         self._shares: dict[int, list[_Share]] = {}
 
-    def zero_state(self, gops: int) -> tuple[IntArray, IntArray]:
-        """Potentials int32 and currents int64, [G, rows, row]; no currents where none are remembered."""
+    def state(self, gops: int) -> tuple[IntArray, IntArray]:
+        """For potentials, int32, and currents, int64, [G, rows, row]; no currents where none are remembered.
+
+        Nothing is set: step 0 clears it, row by row, when a thread has it in its cache.
+        """
         shape = (gops, self.shape[1], padded(self.shape))
-        return np.zeros(shape, np.int32), np.zeros(shape if self.layer.neuron.ukeep else (gops, 0, 0), np.int64)
+        return np.empty(shape, np.int32), np.empty(shape if self.layer.neuron.ukeep else (gops, 0, 0), np.int64)
 
     def advance(
         self,
-        maps: Mapping[str, IntArray],
+        sources: Mapping[str, Values],
         state: tuple[IntArray, IntArray],
+        spikes: IntArray,
         trace: IntArray,
         totals: Totals,
         start: int,
         each: Each,
-    ) -> tuple[int, int]:
+    ) -> Done:
         """Go through some steps, from step `start` on.
 
         Args:
-            maps: values of ports and layers, [G, steps, rows, row]; this layer's own, uint8, are written.
-            state: what `zero_state` gave, as the steps before left it.
+            sources: what ports and other layers gave.
+            state: what `state` gave, as the steps before left it.
+            spikes: where to write them, uint8 [G, steps, rows, row].
             trace: for the potentials after every step, int32 in the same form; of size 0 where nobody asks.
             totals: where to add the counts.
             start: number of the first step.
             each: runs the shares.
-
-        Returns:
-            How many potentials were clipped, and how many currents left 24 bits.
         """
-        gops, steps = maps[self.layer.connections[0].source].shape[:2]
+        gops, steps = spikes.shape[:2]
         shares = self._in_shares(gops, steps)
         rows = [(share.first, share.last) for share in shares]
-        values = [maps[c.source] for c in self.layer.connections]
+        values = [sources[c.source] for c in self.layer.connections]
         adds = [op.ready(x, rows) for op, x in zip(self._ops, values, strict=True)]
         counts = [op.ready(_events(x), rows) for op, x in zip(self._event_ops, values, strict=False)]
         clears = np.array([self.layer.neuron.clears_before(start + t) for t in range(steps)], np.uint8)
         adding = Lock()
 
-        def work(item: tuple[int, int]) -> tuple[int, int]:
+        def work(item: tuple[int, int]) -> Done:
             g, i = item
             share = shares[i]
             space = self._space(share, steps)
@@ -145,7 +155,7 @@ class Population:
                 add[i](g, space.sums)
             for count in counts:
                 count[i](g, space.events)
-            found = self._neurons(space, State(state[0][g], state[1][g], maps[self.layer.name][g], trace[g], clears))
+            found = self._neurons(space, State(state[0][g], state[1][g], spikes[g], trace[g], clears))
             with adding:  # shares have classes in common
                 for total, counted in zip(totals, space.tally, strict=False):
                     if share.classes and total is not None and counted.size:
@@ -154,7 +164,7 @@ class Population:
             return found
 
         done = each(work, product(range(gops), range(len(shares))))
-        return sum(clipped for clipped, _ in done), sum(wrapped for _, wrapped in done)
+        return Done(sum(x.clipped for x in done), sum(x.fired for x in done), sum(x.wrapped for x in done))
 
     def _in_shares(self, gops: int, steps: int) -> list[_Share]:
         """Shares of rows whose sums stay in a cache, as many as keep all threads busy."""
@@ -185,13 +195,14 @@ class Population:
             tally = Tally(zeros(0 if self.layer.neuron.readout else steps), zeros(counted), share.classes.row_class)
         return _Space(block(rows, steps, self._kind), block(rows, counted, self._kind), tally)
 
-    def _neurons(self, space: _Space, state: State) -> tuple[int, int]:
-        """Lines 2 to 5; how many potentials were clipped and currents left 24 bits."""
+    def _neurons(self, space: _Space, state: State) -> Done:
+        """Lines 2 to 5."""
         neuron = self.layer.neuron
         before, reset = (space.sums, space.events.sums, state, self._constants), _RESETS[neuron.reset]
         if neuron.ukeep:
-            return current_neurons(*before, int(neuron.ukeep), reset, space.tally)  # type: ignore[no-any-return]
-        return int(NEURONS[reset, self._bounded](*before, space.tally)), 0
+            return Done(*current_neurons(*before, int(neuron.ukeep), reset, space.tally))
+        clipped, fired = NEURONS[reset, self._bounded](*before, space.tally)
+        return Done(clipped, fired, 0)
 
 
 def _constants(layer: Layer, shape: Shape3) -> IntArray:
@@ -207,6 +218,7 @@ def _constants(layer: Layer, shape: Shape3) -> IntArray:
     return found
 
 
-def _events(values: IntArray) -> IntArray:
+def _events(values: Values) -> Values:
     """Where values are not 0, as spikes."""
-    return values if values.dtype == np.uint8 else (values != 0).view(np.uint8)
+    rows = values.rows
+    return values if rows.dtype == np.uint8 else Values((rows != 0).view(np.uint8), values.events)

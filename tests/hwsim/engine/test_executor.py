@@ -14,7 +14,6 @@ from hwsim.engine import Counts, Engine, run
 from hwsim.engine.counter import Counter
 from hwsim.engine.crossover import Way, Work
 from hwsim.engine.gpu import GpuExecutor
-from hwsim.engine.synapse import exact_arithmetic
 from hwsim.engine.table import tabulates
 from snn_export import reference
 from snn_export.compare import first_difference
@@ -36,8 +35,7 @@ def test_the_way_for_gpus_gives_the_same_bits_and_counts(cases, mappings, data):
     network, inputs = data.draw(cases())
     mapping = data.draw(mappings(network))
     executor = GpuExecutor(network, Counter(network, mapping), mapping.counts_active, torch.device("cpu"))
-    with exact_arithmetic():
-        got = executor.run(inputs, "all")
+    got = executor.run(inputs, "all")
     expected = run(network, inputs, mapping)
     assert first_difference(network, reference.run(network, inputs), got.recording) is None
     assert (got.recording.saturations, got.wraps) == (expected.recording.saturations, expected.wraps)
@@ -95,8 +93,7 @@ def test_tables_of_combinations_give_the_bits_of_the_reference_and_the_counts_of
     (network, inputs), before = case, torch.get_num_threads()
     mapping = data.draw(mappings(network))
     executor = GpuExecutor(network, Counter(network, mapping), mapping.counts_active, torch.device("cpu"))
-    with exact_arithmetic():
-        expected = executor.run(inputs, "all")
+    expected = executor.run(inputs, "all")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Work, "cheapest", _forced(way))
         patch.setattr("hwsim.engine.population._SHARE_VALUES", 1)
@@ -268,8 +265,7 @@ def test_many_inputs_at_once_are_not_given_to_inexact_algorithms():
     network = SpikingNetwork((InputPort("in", (1, 8, 4), 1),), (layer,))
     inputs = {"in": rng.integers(0, 2, (20, 3, 1, 8, 4)).astype(np.int8)}
     executor = GpuExecutor(network, None, False, torch.device("cpu"))
-    with exact_arithmetic():
-        got = executor.run(inputs, "all").recording
+    got = executor.run(inputs, "all").recording
     assert first_difference(network, reference.run(network, inputs), got) is None
 
 
