@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import Any, Generic, TypeVar
 
+from hybrid.allocator import keep_freed_memory
 from hybrid.cluster import connected, joined, started
 from hybrid.errors import HybridError
 
@@ -160,7 +161,7 @@ class _Place:
     folder: str
 
     def enter(self) -> None:
-        """Go where that process is, so that paths mean the same.
+        """Go where that process is, so that paths mean the same, and keep memory as it does.
 
         Raises:
             RuntimeError: where that cannot be.
@@ -170,6 +171,7 @@ class _Place:
             raise RuntimeError(f"a node has hybrid-snn {found}, not {self.version}: install the same on all nodes")
         if os.getcwd() != self.folder:
             os.chdir(self.folder)
+        keep_freed_memory()
 
 
 def _attempt(work: Callable[[Item], Result], item: Item, place: _Place) -> tuple[Result | None, HybridError | None]:

@@ -37,7 +37,7 @@ class Classes:
         return np.zeros((steps, self.present.size, self.padded), kind)
 
     def take(self, counts: IntArray, found: IntArray) -> None:
-        """Add what was counted into `zeros`, and leave that at 0, to the atoms, int32 [steps, atoms]."""
+        """Add what was counted into `zeros`, and leave that at 0, to the atoms [steps, atoms]."""
         rows, columns, channels = self.atoms
         shaped = found.reshape(len(found), rows, columns * channels)
         take_classes(counts, self.columns, channels, self.present, shaped)

@@ -42,23 +42,14 @@ class ConnectionOp:
         spiking: that is a population of neurons, or a port of spikes.
         target: the layer's sums.
         wide: the sums have 32 bits.
-        mask: use 1 for every nonzero weight: events are counted instead of weighed.
     """
 
     def __init__(
-        self,
-        connection: Connection,
-        source: tuple[int, ...],
-        spiking: bool,
-        target: Lattice,
-        wide: bool,
-        mask: bool = False,
+        self, connection: Connection, source: tuple[int, ...], spiking: bool, target: Lattice, wide: bool
     ) -> None:
         synapse = weighted(connection.synapse, source)
-        if mask:
-            synapse = replace(synapse, weight=(synapse.weight != 0).astype(np.int8))
         self._synapse, self._source, self._target = synapse, source, target
-        self._dense = SynapseOp(connection, source, torch.device("cpu"), mask)
+        self._dense = SynapseOp(connection, source, torch.device("cpu"))
         self._conv = synapse if spiking and tabulates(synapse) else None
         self._one = _work(synapse, self._conv, source, target, wide)
         self._table: Table | None = None

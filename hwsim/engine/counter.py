@@ -42,6 +42,7 @@ class Counter:
         routes = route([(tiles[a], tiles[b]) for a, b in pairs])
         self._links = routes.links
         neurons = np.concatenate([_neurons(fan) for fan in found])
+        self._kind = _integer(neurons)
         alike = [_alike(fan) for fan in found]
         self._held = Stacked([_beside([fan.held for fan in found])], neurons)
         self._by_atom = Stacked([*_synops(network, found), sparse.block_diag([x.sums for x in alike])], neurons)
@@ -52,6 +53,10 @@ class Counter:
         between = (chips[pairs[:, 0]] != chips[pairs[:, 1]])[None]
         flows = self._by_group.parts(self._by_group.most)[-1]
         self._by_flow = Stacked([senders, *hops, between, routes.incidence], flows)
+
+    def zeros(self, gops: int, steps: int) -> dict[str, IntArray]:
+        """For the counts of every atom [G, T, atoms] by name: small integers, which hold them all."""
+        return {name: np.zeros((gops, steps, fan.owner.size), self._kind) for name, fan in self.fanouts.items()}
 
     def count(self, fired: MappingType[str, IntArray], active: MappingType[str, IntArray] | None) -> Counts:
         """Counts from the firing (nonzero) neurons of every atom, whole numbers [G, T, atoms] by name.
@@ -87,10 +92,11 @@ class Counter:
         )
 
     def _atoms(self, counts: MappingType[str, IntArray]) -> IntArray:
-        """Counts [G, T, atoms] by name as int32 [all atoms, G x T or more]; 0 for a population that has none."""
+        """Counts [G, T, atoms] by name as [all atoms, G x T or more]; 0 for a population that has none."""
         gops, steps = next(iter(counts.values())).shape[:2]
         n = gops * steps
-        found, begin = np.zeros((sum(x.owner.size for x in self.fanouts.values()), -(-n // WIDTH) * WIDTH), np.int32), 0
+        atoms, begin = sum(fan.owner.size for fan in self.fanouts.values()), 0
+        found: IntArray = np.zeros((atoms, -(-n // WIDTH) * WIDTH), self._kind)
         for name, fan in self.fanouts.items():
             end = begin + fan.owner.size
             if name in counts:
@@ -112,16 +118,16 @@ class Stacked:
         self._ends = np.cumsum([part.shape[0] for part in parts])[:-1]
         self.most: IntArray = self._matrix @ most
         """What each product can be at most."""
-        self._narrow = self._matrix.astype(np.int32) if self.most.max(initial=0) < 2**31 else None
+        self._narrow = self._matrix.data.astype(_integer(self._matrix.data))  # 16 bits are multiplied twice as fast
 
     def __matmul__(self, counts: IntArray) -> list[IntArray]:
         """One product per matrix, for counts [columns, n] with n a multiple of `lanes.WIDTH`."""
-        matrix = self._narrow
-        if matrix is None:
-            found = self._matrix @ counts.astype(np.int64)
-        else:
-            found = np.empty((matrix.shape[0], counts.shape[1]), np.int32)
-            multiply(matrix.indptr, matrix.indices, matrix.data, np.ascontiguousarray(counts, np.int32), found)
+        matrix = self._matrix
+        if self.most.max(initial=0) >= 2**31:
+            return self.parts(matrix @ counts.astype(np.int64))
+        found = np.empty((matrix.shape[0], counts.shape[1]), np.int32)
+        small = np.ascontiguousarray(counts, np.int16 if counts.dtype == np.int16 else np.int32)
+        multiply(matrix.indptr, matrix.indices, self._narrow, small, found)
         return self.parts(found)
 
     def parts(self, rows: IntArray) -> list[IntArray]:
@@ -142,6 +148,11 @@ class _Alike:
     sums: sparse.csr_matrix
     held: sparse.csr_matrix
     flows: sparse.csr_matrix
+
+
+def _integer(values: IntArray) -> type:
+    """The smallest type of integers that `multiply` takes and that holds these, which are not negative."""
+    return np.int16 if values.max(initial=0) < 2**15 else np.int32
 
 
 def _neurons(fan: Fanout) -> IntArray:

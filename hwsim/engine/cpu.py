@@ -50,7 +50,7 @@ class CpuExecutor:
         """Run every GOP from zero state, inputs being integers [G, T, *shape] by port."""
         gops, steps = next(iter(inputs.values())).shape[:2]
         tape = _Tape(self._network, gops, steps, record)
-        fired = {name: np.zeros((gops, steps, fan.owner.size), np.int32) for name, fan in self._fans.items()}
+        fired = self._counter.zeros(gops, steps) if self._counter else {}
         active = {x.layer.name: np.zeros_like(fired[x.layer.name]) for x in self._populations if x.counts_active}
         states = [population.state(gops) for population in self._populations]
         clipped, wrapped = ({x.name: 0 for x in self._network.layers} for _ in range(2))

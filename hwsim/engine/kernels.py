@@ -31,6 +31,7 @@ from hwsim.engine.lanes import (
     total,
     unless,
     value,
+    zeros,
 )
 from snn_export.network import DECAY_BITS, STATE_LIMIT, STATE_SHIFT, IntArray
 
@@ -108,6 +109,30 @@ class Block(NamedTuple):
     margin: int
     first: int
     last: int
+
+
+class Field(NamedTuple):
+    """The values that neurons of a convolution see: those of a row of its window are bits of some words.
+
+    Attributes:
+        masks: weights that are not 0, uint64 [out channels, kernel rows, words].
+        span: all values of a row of the window, uint64 [words].
+        rows: row of values of each row of neurons and of the kernel, or -1 for padding [rows, kernel rows].
+        lead: words of padding before a row of values.
+        begin: first bit that the first column of neurons sees.
+        step: bits from a column of neurons to the next.
+        width: words of a row of values with all padding.
+        values: neurons of a row.
+    """
+
+    masks: IntArray
+    span: IntArray
+    rows: IntArray
+    lead: int
+    begin: int
+    step: int
+    width: int
+    values: int
 
 
 class State(NamedTuple):
@@ -258,29 +283,31 @@ def _neurons(reset: int, bounded: bool) -> Kernel:
     """
 
     @njit
-    def neurons(block: Block, events: IntArray, state: State, constants: IntArray, tally: Tally) -> tuple[int, int]:
+    def neurons(block: Block, state: State, constants: IntArray, tally: Tally, quiet: IntArray) -> tuple[int, int]:
         steps, height, padded = state.spikes.shape
         v, written, trace = state.v.reshape(-1), state.spikes.reshape(-1), state.trace.reshape(-1)
         fired, active, flat = tally.fired.reshape(-1), tally.active.reshape(-1), constants.reshape(-1)
         zero, one, fraction, sign = fill(np.int32(0)), fill(np.int32(1)), fill(np.int32(_FRACTION)), fill(np.int32(31))
         digits, shift = fill(np.int32(DECAY_BITS)), fill(np.int32(STATE_SHIFT))
         high, low = fill(np.int32(STATE_LIMIT)), fill(np.int32(-STATE_LIMIT))
-        classes, clipped, spikes = tally.fired.shape[1], zero, zero
+        still, classes, clipped, spikes = quiet.reshape(-1).view(np.uint16), tally.fired.shape[1], zero, zero
         for t in range(steps):
             if state.clears[t]:
                 state.v[block.first : block.last] = 0
             for y in range(block.first, block.last):
                 begin = ((block.last - block.first) * t + y - block.first) * block.stride + block.margin
                 here, there, count = y * padded, (t * height + y) * padded, (t * classes + tally.row_class[y]) * padded
+                of_row = ((block.last - block.first) * t + y - block.first) * (padded // WIDTH)
                 for k in range(0, padded, WIDTH):
                     x, bias, real = load(v, here + k), load(flat, 2 * padded + k), load(flat, 3 * padded + k)
+                    a = load(block.sums, begin + k) & real
                     if active.size:
-                        stirred = differs(x | bias | (load(events, begin + k) & real), zero) & one
-                        store(events, begin + k, zero)
-                        store(active, count + k, load(active, count + k) + stirred)
+                        moved = x | bias | a
+                        still[of_row + k // WIDTH] = zeros(moved)
+                        store(active, count + k, load(active, count + k) + (differs(moved, zero) & one))
                     keep, threshold = load(flat, k), load(flat, padded + k)
                     part = (x & fraction) * keep + ((x >> sign) & fraction)
-                    x = (x >> digits) * keep + (part >> digits) + ((load(block.sums, begin + k) << shift) & real) + bias
+                    x = (x >> digits) * keep + (part >> digits) + (a << shift) + bias
                     store(block.sums, begin + k, zero)
                     if not bounded:
                         inside = larger(smaller(x, high), low)
@@ -307,16 +334,16 @@ def _neurons(reset: int, bounded: bool) -> Kernel:
 NEURONS = {(reset, bounded): _neurons(reset, bounded) for reset in (KEEP, ZERO, SOFT) for bounded in (False, True)}
 """By what a spike does to the potential and whether no potential can reach the clip: a kernel that goes through steps.
 
-It takes the sums (left at 0), how many events came to each of these neurons, like the sums (left at 0; looked at only
-where active neurons are counted), the state of the whole population, constants int32 [4, row] (keep, threshold, bias,
-and -1 but for padding, where it is 0), and where to count. It gives how many potentials were clipped, and how many
-neurons fired.
+It takes the sums (left at 0), the state of the whole population, constants int32 [4, row] (keep, threshold, bias, and
+-1 but for padding, where it is 0), where to count, and where to write which neurons are not known to be active, one bit
+each, uint64 [steps, rows, words] (of size 0 where nobody counts them). It gives how many potentials were clipped, and
+how many neurons fired.
 """
 
 
 @njit
 def current_neurons(
-    block: Block, events: IntArray, state: State, constants: IntArray, ukeep: int, reset: int, tally: Tally
+    block: Block, state: State, constants: IntArray, ukeep: int, reset: int, tally: Tally, quiet: IntArray
 ) -> tuple[int, int, int]:
     """Lines 2 to 5 with current memory: u is not clipped by the contract, so that all is int64.
 
@@ -338,8 +365,13 @@ def current_neurons(
                 if state.clears[t]:
                     u = v = np.int64(0)
                 if tally.active.size:
-                    tally.active[t, row, k] += u != 0 or v != 0 or bias != 0 or events[begin + k] != 0
-                    events[begin + k] = 0
+                    moved = u != 0 or v != 0 or bias != 0 or block.sums[begin + k] != 0
+                    tally.active[t, row, k] += moved
+                    word, bit = k // SCANNED, np.uint64(1) << np.uint64(k % SCANNED)
+                    if moved:
+                        quiet[t, y - block.first, word] &= ~bit
+                    else:
+                        quiet[t, y - block.first, word] |= bit
                 u = _decayed(u, ukeep) + (np.int64(block.sums[begin + k]) << STATE_SHIFT)
                 block.sums[begin + k] = 0
                 wrapped += u < -CURRENT_LIMIT or u >= CURRENT_LIMIT
@@ -356,6 +388,93 @@ def current_neurons(
                 if state.trace.size:
                     state.trace[t, y, k] = v
     return clipped, spikes, wrapped
+
+
+@njit
+def settle(field: Field, values: IntArray, quiet: IntArray, first: int, tally: Tally) -> None:
+    """Count neurons as active that `NEURONS` left open, and that an event reached: its sum with others was 0.
+
+    Args:
+        field: what the neurons see.
+        values: where the events are [steps, rows, row].
+        quiet: neurons that are open, uint64 [steps, rows from `first` on, words]; what is counted is taken out.
+        first: first row of neurons.
+        tally: where to count.
+    """
+    steps, height, padded = values.shape
+    (out, kernel, words), flat, source = field.masks.shape, values.reshape(-1), padded // SCANNED
+    lines = np.zeros((kernel + 1, field.width), np.uint64)  # events by kernel row, and of any of them
+    for t in range(steps):
+        for y in range(first, first + quiet.shape[1]):
+            left = quiet[t, y - first]
+            some = np.uint64(0)
+            for w in range(left.size):
+                some |= left[w]
+            if some == 0:
+                continue
+            some = np.uint64(0)
+            lines[kernel] = 0
+            for i in range(kernel):
+                row = field.rows[y, i]
+                for w in range(source):
+                    bits = np.uint64(0)
+                    if row >= 0:
+                        bits = nonzero(flat, (t * height + row) * padded + w * SCANNED)
+                    lines[i, field.lead + w] = bits
+                    lines[kernel, field.lead + w] |= bits
+                    some |= bits
+            if some == 0:
+                continue
+            end, begin, seen = 0, 0, False  # of the place that is looked at, and whether it sees an event
+            for w in range(left.size):
+                bits = left[w]
+                while bits:
+                    k = w * SCANNED + lowest(bits)
+                    if k >= field.values:
+                        break
+                    if k >= end:
+                        x = k // out
+                        end, begin, seen = (x + 1) * out, field.begin + x * field.step, False
+                        for j in range(words):
+                            seen = seen or (_window(lines, kernel, begin, j) & field.span[j]) != 0
+                    if not seen:  # none of the place's neurons is active
+                        over = np.uint64(min(end - w * SCANNED, SCANNED - 1))
+                        bits = (bits >> over) << over if end - w * SCANNED < SCANNED else np.uint64(0)
+                        continue
+                    bit = bits & (~bits + np.uint64(1))
+                    bits ^= bit
+                    reached = np.uint64(0)
+                    for i in range(kernel):
+                        for j in range(words):
+                            reached |= _window(lines, i, begin, j) & field.masks[k - end + out, i, j]
+                    if reached:
+                        tally.active[t, tally.row_class[y], k] += 1
+                        left[w] &= ~bit
+
+
+@njit
+def _window(lines: IntArray, line: int, begin: int, word: int) -> Any:
+    """Word of a window that begins at a bit of a line."""
+    at, shift = begin // SCANNED + word, np.uint64(begin % SCANNED)
+    return (lines[line, at] >> shift) | ((lines[line, at + 1] << (np.uint64(SCANNED - 1) - shift)) << np.uint64(1))
+
+
+@njit
+def settle_list(
+    starts: IntArray, places: IntArray, values: IntArray, quiet: IntArray, first: int, tally: Tally
+) -> None:
+    """As `settle`, for one row of neurons whose synapses lie from `starts` [neurons + 1] on, each with its place."""
+    flat, size = values.reshape(-1), values[0].size
+    for t in range(len(values)):
+        for k in range(starts.size - 1):
+            word, bit = k // SCANNED, np.uint64(1) << np.uint64(k % SCANNED)
+            if not quiet[t, 0, word] & bit:
+                continue
+            for i in range(starts[k], starts[k + 1]):
+                if flat[t * size + places[i]] != 0:
+                    tally.active[t, tally.row_class[first], k] += 1
+                    quiet[t, 0, word] &= ~bit
+                    break
 
 
 @njit
@@ -417,16 +536,16 @@ def take_classes(counts: IntArray, columns: IntArray, channels: int, present: In
 
 @njit
 def multiply(starts: IntArray, columns: IntArray, values: IntArray, counts: IntArray, found: IntArray) -> None:
-    """Write the product of a sparse int32 matrix in compressed rows and counts, int32 [columns, n], to `found`.
+    """Write the product of a sparse matrix in compressed rows and counts [columns, n] to `found`, int32 [rows, n].
 
-    n is a multiple of `WIDTH`.
+    Values and counts are integers of 16 or 32 bits; n is a multiple of `WIDTH`.
     """
     flat, out, n = counts.reshape(-1), found.reshape(-1), counts.shape[1]
     for row in range(starts.size - 1):
         for k in range(0, n, WIDTH):
             total = fill(np.int32(0))
             for i in range(value(starts, row), value(starts, row + 1)):
-                total = total + load(flat, np.int64(value(columns, i)) * n + k) * fill(value(values, i))
+                total = total + load(flat, np.int64(value(columns, i)) * n + k) * fill(np.int32(value(values, i)))
             store(out, row * n + k, total)
 
 

@@ -213,6 +213,17 @@ def nonzero(typing: Any, array: Any, at: Any) -> Any:
 
 
 @intrinsic
+def zeros(typing: Any, value: Any) -> Any:
+    """Bit k tells whether lane k is 0."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        found = builder.icmp_signed("==", arguments[0], ir.Constant(_VECTOR, None))
+        return builder.bitcast(found, ir.IntType(WIDTH))
+
+    return types.uint16(value), generate
+
+
+@intrinsic
 def lowest(typing: Any, bits: Any) -> Any:
     """Number of the lowest bit that is set; one must be."""
 

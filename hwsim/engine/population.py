@@ -15,7 +15,9 @@ import torch
 from hwsim.engine.classes import Classes, classes_of, uncounted
 from hwsim.engine.connection import ConnectionOp, Values
 from hwsim.engine.events import lattice, padded
+from hwsim.engine.field import field_of
 from hwsim.engine.kernels import KEEP, NEURONS, SOFT, ZERO, Block, State, Tally, current_neurons
+from hwsim.engine.lanes import SCANNED
 from hwsim.engine.neuron import bounded
 from hwsim.engine.threads import Each
 from hwsim.mapping.fanout import Fanout
@@ -36,7 +38,7 @@ _RESETS = {Reset.NONE: KEEP, Reset.ZERO: ZERO, Reset.SOFT: SOFT}
 
 
 class Totals(NamedTuple):
-    """Where a layer's counts of some steps of a batch of GOPs are added, int32 [G, steps, atoms] each.
+    """Where a layer's counts of some steps of a batch of GOPs are added, [G, steps, atoms] each.
 
     Attributes:
         fired: spikes by atom; None where nobody counts.
@@ -56,11 +58,11 @@ class Done(NamedTuple):
 
 
 class _Space(NamedTuple):
-    """What a thread works in, all 0 between two uses: sums, numbers of events, and counts."""
+    """What a thread works in: sums and counts, all 0 between two uses, and which neurons are not known to be active."""
 
     sums: Block
-    events: Block
     tally: Tally
+    quiet: IntArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,19 +96,20 @@ class Population:
         self.layer, self.shape, self.counts_active = layer, shape3(layer.shape), counts_active
         self._lattice, self._fan = lattice(layer, network.shapes), fan
         intervals = source_intervals(network)
-        # sums wrap on the way, so that only the last one has to fit; of so many events 16 bits tell at least that they
-        # came, as there are fewer than 2^16: each adds 1 or more to one end of the interval
+        # sums wrap on the way, so that only the last one has to fit
         peak = max(map(abs, accumulator_interval(layer, intervals)))
         wide, self._bounded = peak >= 2**15, bounded(layer, peak)
         self._kind = np.int32 if wide else np.int16
         self._constants = _constants(layer, self.shape)
         graded = {port.name for port in network.inputs if port.graded}
 
-        def ops(mask: bool) -> list[ConnectionOp]:
-            made = ((c, network.shapes[c.source], mask or c.source not in graded) for c in layer.connections)
-            return [ConnectionOp(*x, self._lattice, wide, mask) for x in made]
-
-        self._ops, self._event_ops = ops(mask=False), ops(mask=True) if counts_active else []
+        self._ops = [
+            ConnectionOp(c, network.shapes[c.source], c.source not in graded, self._lattice, wide)
+            for c in layer.connections
+        ]
+        self._fields = [
+            field_of(c, network.shapes[c.source], layer.shape) for c in (layer.connections if counts_active else ())
+        ]
         self._shares: dict[int, list[_Share]] = {}
 
     def state(self, gops: int) -> tuple[IntArray, IntArray]:
@@ -143,7 +146,6 @@ class Population:
         rows = [(share.first, share.last) for share in shares]
         values = [sources[c.source] for c in self.layer.connections]
         adds = [op.ready(x, rows) for op, x in zip(self._ops, values, strict=True)]
-        counts = [op.ready(_events(x), rows) for op, x in zip(self._event_ops, values, strict=False)]
         clears = np.array([self.layer.neuron.clears_before(start + t) for t in range(steps)], np.uint8)
         adding = Lock()
 
@@ -153,9 +155,9 @@ class Population:
             space = self._space(share, steps)
             for add in adds:
                 add[i](g, space.sums)
-            for count in counts:
-                count[i](g, space.events)
             found = self._neurons(space, State(state[0][g], state[1][g], spikes[g], trace[g], clears))
+            for settle, x in zip(self._fields, values, strict=False):
+                settle(x.rows[g], space.quiet, share.first, space.tally)
             with adding:  # shares have classes in common
                 for total, counted in zip(totals, space.tally, strict=False):
                     if share.classes and total is not None and counted.size:
@@ -188,20 +190,21 @@ class Population:
             space = share.free.pop()
             if space.sums.sums.size >= size:
                 return space
-        block, counted = self._lattice.block, steps if self.counts_active else 0
+        counted = steps if self.counts_active else 0
         tally = uncounted(self.shape[1])
         if share.classes:
             zeros = share.classes.zeros
             tally = Tally(zeros(0 if self.layer.neuron.readout else steps), zeros(counted), share.classes.row_class)
-        return _Space(block(rows, steps, self._kind), block(rows, counted, self._kind), tally)
+        quiet = np.zeros((counted, share.last - share.first, padded(self.shape) // SCANNED), np.uint64)
+        return _Space(self._lattice.block(rows, steps, self._kind), tally, quiet)
 
     def _neurons(self, space: _Space, state: State) -> Done:
         """Lines 2 to 5."""
         neuron = self.layer.neuron
-        before, reset = (space.sums, space.events.sums, state, self._constants), _RESETS[neuron.reset]
+        before, reset, after = (space.sums, state, self._constants), _RESETS[neuron.reset], (space.tally, space.quiet)
         if neuron.ukeep:
-            return Done(*current_neurons(*before, int(neuron.ukeep), reset, space.tally))
-        clipped, fired = NEURONS[reset, self._bounded](*before, space.tally)
+            return Done(*current_neurons(*before, int(neuron.ukeep), reset, *after))
+        clipped, fired = NEURONS[reset, self._bounded](*before, *after)
         return Done(clipped, fired, 0)
 
 
@@ -216,9 +219,3 @@ def _constants(layer: Layer, shape: Shape3) -> IntArray:
     for row, constant in zip(found, (neuron.keep, threshold, neuron.bias, np.array([-1])), strict=True):
         row[:values] = np.tile(np.broadcast_to(constant, channels), columns)
     return found
-
-
-def _events(values: Values) -> Values:
-    """Where values are not 0, as spikes."""
-    rows = values.rows
-    return values if rows.dtype == np.uint8 else Values((rows != 0).view(np.uint8), values.events)

@@ -17,7 +17,18 @@ from hwsim.engine.gpu import GpuExecutor
 from hwsim.engine.table import tabulates
 from snn_export import reference
 from snn_export.compare import first_difference
-from snn_export.network import LIF, Connection, Conv2d, Dense, InputPort, Layer, NetworkError, Reset, SpikingNetwork
+from snn_export.network import (
+    LIF,
+    Connection,
+    Conv2d,
+    Dense,
+    InputPort,
+    Layer,
+    NetworkError,
+    Reset,
+    SpikingNetwork,
+    SumPool2d,
+)
 
 
 @given(data=st.data())
@@ -42,6 +53,33 @@ def test_the_way_for_gpus_gives_the_same_bits_and_counts(cases, mappings, data):
     for field in fields(Counts):
         left, right = (getattr(x.counts, field.name) for x in (got, expected))
         assert left is right is None or np.array_equal(left, right), field.name
+
+
+@given(data=st.data(), seed=st.integers(0, 2**32 - 1), threads=st.integers(1, 2))
+@settings(max_examples=100)
+def test_a_neuron_is_active_where_an_event_reaches_it_though_all_add_up_to_0(cases, mappings, data, seed, threads):
+    (network, inputs), rng, before = data.draw(cases(size=(2, 4))), np.random.default_rng(seed), torch.get_num_threads()
+    network = replace(network, layers=tuple(_with_signs(layer, rng) for layer in network.layers))
+    inputs = {name: np.sign(x) for name, x in inputs.items()}
+    mapping = replace(data.draw(mappings(network)), counts_active=True)
+    expected = GpuExecutor(network, Counter(network, mapping), True, torch.device("cpu")).run(inputs, "all").counts
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hwsim.engine.population._SHARE_VALUES", 1)
+        torch.set_num_threads(threads)
+        found = run(network, inputs, mapping).counts
+    torch.set_num_threads(before)
+    assert np.array_equal(found.active_updates, expected.active_updates)
+
+
+def _with_signs(layer, rng):
+    """Weights of -1, 0 and 1, no bias, and a potential that is gone after every step."""
+    connections = tuple(
+        c if isinstance(c.synapse, SumPool2d)
+        else replace(c, synapse=replace(c.synapse, weight=rng.integers(-1, 2, c.synapse.weight.shape, np.int8)))
+        for c in layer.connections
+    )  # fmt: skip
+    neuron = replace(layer.neuron, keep=np.zeros(1, np.int32), vth=np.zeros(1, np.int32), bias=np.zeros(1, np.int32))
+    return replace(layer, connections=connections, neuron=neuron)
 
 
 def _forced(way):

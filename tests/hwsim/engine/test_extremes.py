@@ -136,6 +136,24 @@ def test_shapes_at_the_edge_are_exact_for_spikes_and_for_graded_values(name, spi
     assert found.potentials["out"].any() == ("zero" not in name)
 
 
+@pytest.mark.parametrize("spikes", [True, False])
+@pytest.mark.parametrize("name", _SHAPES)
+def test_neurons_whose_events_add_up_to_0_are_counted_as_active_at_the_edge(name, spikes):
+    shape, synapses = _SHAPES[name]
+    network = _one(shape, *map(_signs, synapses), bits=1 if spikes else 2, neuron=_lif(0, 0, Reset.ZERO))
+    if spikes:
+        network = _behind_a_layer(network)
+    for density in (0.05, 0.5):
+        _same(network, _inputs(network, 2, 4, density))
+
+
+def _signs(synapse):
+    """The same synapses with weights of -1, 0 and 1."""
+    if isinstance(synapse, SumPool2d):
+        return synapse
+    return replace(synapse, weight=np.sign(synapse.weight * _RNG.integers(0, 2, synapse.weight.shape, np.int8)))
+
+
 def _behind_a_layer(network):
     """The layer reads spikes of a layer that repeats the port."""
     (port,), (layer,) = network.inputs, network.layers
