@@ -118,16 +118,17 @@ class Stacked:
         self._ends = np.cumsum([part.shape[0] for part in parts])[:-1]
         self.most: IntArray = self._matrix @ most
         """What each product can be at most."""
-        self._narrow = self._matrix.data.astype(_integer(self._matrix.data))  # 16 bits are multiplied twice as fast
+        self._values = self._matrix.data.astype(_integer(self._matrix.data))
+        self._fits = bool(self.most.max(initial=0) < 2**31)
 
     def __matmul__(self, counts: IntArray) -> list[IntArray]:
         """One product per matrix, for counts [columns, n] with n a multiple of `lanes.WIDTH`."""
         matrix = self._matrix
-        if self.most.max(initial=0) >= 2**31:
+        if not self._fits:
             return self.parts(matrix @ counts.astype(np.int64))
         found = np.empty((matrix.shape[0], counts.shape[1]), np.int32)
         small = np.ascontiguousarray(counts, np.int16 if counts.dtype == np.int16 else np.int32)
-        multiply(matrix.indptr, matrix.indices, self._narrow, small, found)
+        multiply(matrix.indptr, matrix.indices, self._values, small, found)
         return self.parts(found)
 
     def parts(self, rows: IntArray) -> list[IntArray]:

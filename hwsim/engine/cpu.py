@@ -61,11 +61,9 @@ class CpuExecutor:
                 found = {x.name: self._enter(x, inputs[x.name][:, span], fired, span) for x in self._network.inputs}
                 for population, state in zip(self._populations, states, strict=True):
                     name = population.layer.name
-                    spikes, totals = (
-                        tape.spikes(name, span),
-                        Totals(*(x[name][:, span] if name in x else None for x in (fired, active))),
-                    )
-                    done = population.advance(found, state, spikes, tape.trace(name, span), totals, start, each)
+                    spikes, trace = tape.spikes(name, span), tape.trace(name, span)
+                    totals = Totals(*(x[name][:, span] if name in x else None for x in (fired, active)))
+                    done = population.advance(found, state, spikes, trace, totals, start, each)
                     found[name] = Values(spikes, done.fired)
                     clipped[name] += done.clipped
                     wrapped[name] += done.wrapped
