@@ -96,12 +96,14 @@ class Counter:
         gops, steps = next(iter(counts.values())).shape[:2]
         n = gops * steps
         atoms, begin = sum(fan.owner.size for fan in self.fanouts.values()), 0
-        found: IntArray = np.zeros((atoms, -(-n // WIDTH) * WIDTH), self._kind)
+        found: IntArray = np.empty((atoms, -(-n // WIDTH) * WIDTH), self._kind)
         for name, fan in self.fanouts.items():
-            end = begin + fan.owner.size
+            own = found[begin : begin + fan.owner.size]
             if name in counts:
-                transpose(counts[name].reshape(n, -1), found[begin:end])
-            begin = end
+                transpose(counts[name].reshape(n, -1), own)
+            else:
+                own[:] = 0
+            begin += fan.owner.size
         return found
 
 

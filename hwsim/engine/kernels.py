@@ -551,9 +551,13 @@ def multiply(starts: IntArray, columns: IntArray, values: IntArray, counts: IntA
 
 @njit
 def transpose(counts: IntArray, found: IntArray) -> None:
-    """Write counts [n, columns] to `found` [columns, n or more]."""
+    """Write counts [n, columns] to `found` [columns, n or more], and 0 to the rest of it."""
     n, columns = counts.shape
-    for first in range(0, columns, SCANNED):
+    flat, out, every = counts.reshape(-1), found.reshape(-1), found.shape[1]
+    for k in range(columns):
+        at, to = k, np.uint64(k * every)  # of an unsigned number nobody asks whether it counts from the end
         for i in range(n):
-            for k in range(first, min(first + SCANNED, columns)):
-                found[k, i] = counts[i, k]
+            out[to + np.uint64(i)] = value(flat, at)
+            at += columns
+        for i in range(n, every):
+            out[to + np.uint64(i)] = 0
