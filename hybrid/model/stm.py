@@ -6,7 +6,6 @@ import math
 from typing import Any
 
 import torch
-from norse.torch.functional.leaky_integrator_box import LIBoxParameters, LIBoxState, li_box_feed_forward_step
 from torch import Tensor, nn
 
 from hybrid.model.config import StmConfig
@@ -96,6 +95,9 @@ class ConvLIF(nn.Module):
         current = self.current(values, weight)
         if not self.readout:
             return lif_scan(current, keep, threshold, self.width, self.reset)
+        # norse brings matplotlib along: a second of every command that only looks at the class
+        from norse.torch.functional.leaky_integrator_box import LIBoxParameters, LIBoxState, li_box_feed_forward_step
+
         membrane = LIBoxParameters(tau_mem_inv=1 - keep, v_leak=torch.zeros((), device=values.device))
         state = LIBoxState(torch.zeros_like(current[:, 0]))
         for t in range(current.shape[1]):
