@@ -1,8 +1,8 @@
-"""How large a network may be: a million neurons and about 100 million synapses, counted, in bounded memory.
+"""How large a network may be: a million neurons and 100 million synapses, counted, in bounded memory.
 
     python benchmarks/size.py --json size.json
 
-Two convolutional layers on 192 x 192, 2 -> 16 -> 16 channels, 11 steps, mapped on as many Loihi 2 chips as it takes.
+Two convolutional layers on 200 x 200, 2 -> 16 -> 16 channels, 11 steps, mapped on as many Loihi 2 chips as it takes.
 The peak of resident memory is that of this whole process, what it had before the network included.
 """
 
@@ -21,7 +21,7 @@ from hwsim.engine import Engine
 from hwsim.mapping import map_network
 from snn_export.network import LIF, Connection, Conv2d, InputPort, IntArray, Layer, SpikingNetwork
 
-SIDE, STEPS = 192, 11
+SIDE, STEPS = 200, 11
 
 
 def build(side: int) -> tuple[SpikingNetwork, dict[str, IntArray]]:
