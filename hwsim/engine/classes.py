@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from hwsim.engine.events import padded
-from hwsim.engine.kernels import Tally, take_classes
+from hwsim.engine.kernels import Tally
+from hwsim.engine.tallies import take_classes
 from hwsim.mapping.fanout import Fanout
 from hwsim.mapping.geometry import Shape3
 from snn_export.network import IntArray

@@ -11,8 +11,8 @@ from scipy import sparse
 
 from hwsim.costs import KINDS
 from hwsim.engine.counts import Counts
-from hwsim.engine.kernels import multiply, transpose
 from hwsim.engine.lanes import WIDTH
+from hwsim.engine.tallies import multiply, transpose
 from hwsim.mapping.check import check_mapping
 from hwsim.mapping.fanout import HOST, Fanout, dense_synops, fanouts
 from hwsim.mapping.model import Mapping

@@ -15,9 +15,10 @@ from hwsim.engine.classes import classes_of
 from hwsim.engine.connection import Values
 from hwsim.engine.counter import Counter
 from hwsim.engine.events import padded
-from hwsim.engine.kernels import Tally, count_events, to_rows
+from hwsim.engine.kernels import Tally, to_rows
 from hwsim.engine.population import Population, Totals
 from hwsim.engine.result import Record, Result
+from hwsim.engine.tallies import count_events
 from hwsim.engine.threads import in_threads
 from hwsim.mapping.geometry import shape3
 from snn_export.network import InputPort, IntArray, Recording, SpikingNetwork

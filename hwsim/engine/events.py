@@ -169,12 +169,16 @@ def _matrix(dense: Dense, source: Shape3) -> Fan:
 
 def _list(synapse: Sparse, source: Shape3) -> tuple[IntArray, IntArray, IntArray]:
     """Synapses by place: where each place's begin [rows x row + 1], their targets and weights."""
-    channels, height, width = source
-    channel, y, x = np.unravel_index(synapse.columns.astype(np.int64), (channels, height, width))
-    place = y * padded(source) + x * channels + channel
+    place = places_of(synapse, source)
     order = np.argsort(place, kind="stable")
-    starts = np.searchsorted(place[order], np.arange(height * padded(source) + 1))
+    starts = np.searchsorted(place[order], np.arange(source[1] * padded(source) + 1))
     return starts, synapse.rows[order].astype(np.int64), synapse.weight[order]
+
+
+def places_of(synapse: Sparse, source: Shape3) -> IntArray:
+    """Where the value that each synapse takes lies among the rows of a step, int64 [synapses]."""
+    channel, y, x = np.unravel_index(synapse.columns.astype(np.int64), source)
+    return np.asarray(y * padded(source) + x * source[0] + channel)
 
 
 def _filled(weights: IntArray, run: int) -> IntArray:

@@ -7,14 +7,15 @@ from functools import partial
 
 import numpy as np
 
-from hwsim.engine.events import padded
-from hwsim.engine.kernels import Field, Tally, settle, settle_list
+from hwsim.engine.events import padded, places_of
+from hwsim.engine.kernels import Tally
 from hwsim.engine.lanes import SCANNED
+from hwsim.engine.tallies import Field, settle, settle_list
 from hwsim.mapping.geometry import Shape3, shape3
 from snn_export.network import Connection, Conv2d, Dense, IntArray, Sparse, weighted
 
 Settle = Callable[[IntArray, IntArray, int, Tally], None]
-"""Counts neurons that an event of these values, [steps, rows, row], reached; see `kernels.settle`."""
+"""Counts neurons that an event of these values, [steps, rows, row], reached; see `tallies.settle`."""
 
 
 def field_of(connection: Connection, source: tuple[int, ...], target: tuple[int, ...]) -> Settle:
@@ -62,10 +63,7 @@ def _bits(there: IntArray) -> IntArray:
 
 def _list(synapse: Sparse, source: Shape3) -> tuple[IntArray, IntArray]:
     """Synapses by target: where each one's begin [targets + 1], and their places."""
-    channels, _, _ = source
-    channel, y, x = np.unravel_index(synapse.columns.astype(np.int64), source)
-    place = y * padded(source) + x * channels + channel
     weighed = np.flatnonzero(synapse.weight)
     order = weighed[np.argsort(synapse.rows[weighed], kind="stable")]
     starts = np.searchsorted(synapse.rows[order], np.arange(synapse.size[0] + 1))
-    return starts.astype(np.int64), place[order]
+    return starts.astype(np.int64), places_of(synapse, source)[order]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import platform
+import resource
 import shutil
 import signal
 import socket
@@ -135,6 +137,17 @@ def test_both_nodes_work_and_the_results_are_those_of_this_process(crew):
 def test_workers_are_where_their_giver_is(crew, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert {outcome.get() for outcome in run_items([1, 2, 3], lambda _: os.getcwd(), crew)} == {str(tmp_path)}
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can be told to keep it")
+def test_workers_keep_freed_memory(crew):
+    def faults():
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        len(b"x" * 40_000_000)
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+    found = [outcome.get() for outcome in run_items(range(2), lambda _: [faults() for _ in range(4)], crew)]
+    assert max(min(some) for some in found) < 1000  # of 10,000 pages
 
 
 def test_the_item_of_a_killed_worker_is_given_to_another_one(crew, tmp_path):
