@@ -27,8 +27,10 @@ class PositionalEncoding(nn.Module):
 
     def __init__(self, streams: int, grid: tuple[int, int], dim: int) -> None:
         super().__init__()
-        self.space = nn.Parameter(torch.randn(1, 1, grid[0] * grid[1], dim) * 0.02)
-        self.stream = nn.Parameter(torch.randn(1, streams, 1, dim) * 0.02)
+        self.space = nn.Parameter(torch.empty(1, 1, grid[0] * grid[1], dim))
+        self.stream = nn.Parameter(torch.empty(1, streams, 1, dim))
+        for parameter in (self.space, self.stream):
+            nn.init.normal_(parameter, std=0.02)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Add the encodings to tokens [B, streams * grid, dim], stream after stream."""

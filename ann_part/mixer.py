@@ -74,7 +74,8 @@ class AttentionPool(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.token = nn.Parameter(torch.randn(1, 1, channels) * 0.02)
+        self.token = nn.Parameter(torch.empty(1, 1, channels))
+        nn.init.normal_(self.token, std=0.02)
         self.norm = nn.LayerNorm(channels)
         self.key_value = nn.Linear(channels, 2 * channels)
         self.out = nn.Linear(channels, channels)

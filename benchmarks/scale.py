@@ -85,7 +85,7 @@ def sweeps(numbers: list[int], clips: int, out: Path) -> list[Sweep]:
         (data / label).mkdir(parents=True, exist_ok=True)
         (data / label / f"{label}_{i}_0.avi").write_bytes(different(CLIPS[i % 2], i))
     given = ["sweep", CHECKPOINT, "--calibrate", CLIPS[0], "--data", data, "--chip", "loihi2", "--chip", "loihi1"]
-    given += ["--interval", "11", "--interval", "5", "--host", "orin64", "--json"]
+    given += ["--host", "orin64", "--json"]
     found: list[Sweep] = []
     results = []
     for workers in numbers:

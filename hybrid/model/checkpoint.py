@@ -7,14 +7,17 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
+from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from hybrid.errors import BadInputError
 from hybrid.files import make_folder, write_aside
-from hybrid.model.config import validate_config
+from hybrid.model.config import ModelConfig, validate_config
 from hybrid.model.hybrid_model import HybridModel
 
 
@@ -65,7 +68,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         ) from error
     try:
         with torch.device("meta"):  # takes no memory, whatever sizes the file claims
-            expected = {name: tuple(tensor.shape) for name, tensor in HybridModel(config).state_dict().items()}
+            expected = {name: tuple(tensor.shape) for name, tensor in _unfilled(config).state_dict().items()}
     except (RuntimeError, TypeError, ValueError) as error:
         what = f"its config makes no model: {str(error).splitlines()[0]}"
         raise BadInputError(str(path), what, "use a file that `hybrid train` wrote") from error
@@ -77,6 +80,21 @@ def load_checkpoint(path: Path) -> Checkpoint:
         )
     if not all(bool(torch.isfinite(tensor).all()) for tensor in weights.values()):
         raise BadInputError(str(path), "it holds weights that are not finite", "use an earlier checkpoint")
-    model = HybridModel(config)
+    model = _unfilled(config)
     model.load_state_dict(weights)
     return Checkpoint(model.eval(), notes, hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def _unfilled(config: ModelConfig) -> HybridModel:
+    """A model whose parameters have no values yet."""
+    with _NoInitialisation():  # type: ignore[no-untyped-call]
+        return HybridModel(config)
+
+
+class _NoInitialisation(TorchFunctionMode):
+    """Draws no random values: a file has better ones, and on the meta device it takes half a second to import sympy."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if getattr(func, "__module__", None) == nn.init.__name__:
+            return kwargs["tensor"]
+        return func(*args, **(kwargs or {}))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -49,6 +52,18 @@ def test_a_checkpoint_is_read_back_whole(tmp_path):
     for name, tensor in model.state_dict().items():
         assert torch.equal(again.model.state_dict()[name], tensor)
     assert len(list((tmp_path / "new").iterdir())) == 1
+
+
+def test_reading_a_checkpoint_draws_no_random_numbers_and_brings_no_algebra_system_along():
+    code = (
+        "import sys, torch\n"
+        "from hybrid.model.checkpoint import load_checkpoint\n"
+        "from hybrid.shipped import CHECKPOINT\n"
+        "before = torch.get_rng_state(); load_checkpoint(CHECKPOINT)\n"
+        "print(torch.equal(before, torch.get_rng_state()), 'sympy' in sys.modules)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.split() == ["True", "False"]
 
 
 def test_the_shipped_checkpoint_says_how_it_was_made_and_is_small():
