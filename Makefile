@@ -29,11 +29,11 @@ lint: $(READY)
 types: $(READY)
 	@$(BIN)/mypy --no-error-summary && echo "types: ok"
 
-# in two processes, but for Lava's own tests: its many processes wait for each other by the clock
+# in two processes; Lava's own tests apart, as its many processes wait for each other by the clock
 ALONE := tests/contract tests/snn_export/test_lava.py tests/snn_export/test_lava_runner.py
 pytest: $(READY)
 	@OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 --dist loadfile $(ALONE:%=--ignore=%)
-	@$(BIN)/python -m pytest $(ALONE)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ALONE)
 
 tables: $(READY)  ## the paper's tables, every method counted anew (runs/tables; a few minutes)
 	@$(BIN)/python -m benchmarks.tables --out runs/tables

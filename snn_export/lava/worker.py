@@ -59,7 +59,10 @@ def serve(folder: Path) -> None:
     build = importlib.import_module(f"snn_export.lava.{lowering}").build
     clock, timing = build(network, folder, steps)
     state = job.reopen(folder / job.STATE)
-    # Lava's compiler executes all files of a process' folder once per process: compile them once
+    # Lava's compiler executes all files of a process' folder once per process: compile them once. What it imports by
+    # itself is imported before, as its byte code is elsewhere; networkx asks for pandas, which nothing here needs.
+    importlib.import_module("lava.magma.compiler.compiler")
+    sys.modules.setdefault("pandas", None)  # type: ignore[arg-type]
     sys.pycache_prefix, sys.dont_write_bytecode = str(folder / "pycache"), False
     clock.create_runtime(
         run_cfg=Loihi2SimCfg(select_tag="fixed_pt" if network.fixed else "floating_pt"),

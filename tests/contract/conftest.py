@@ -15,23 +15,33 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from snn_export.network import SpikingNetwork
 
 SEED = int(os.environ.get("CONTRACT_SEED", random.randrange(2**32)))
-
-
 LINES: list[str] = []
+"""How many networks were compared, and how to draw the same ones again."""
+
+
+def pytest_sessionfinish(session) -> None:
+    """One of several processes hands its lines to the one that prints them."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["contract"] = LINES
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node) -> None:
+    """Take the lines of a process that has ended; one that crashed has none."""
+    LINES.extend(getattr(node, "workeroutput", {}).get("contract", []))
 
 
 def pytest_terminal_summary(terminalreporter) -> None:
-    """How many networks were compared, and how to draw the same ones again."""
+    """Print the lines."""
     for line in LINES:
         terminalreporter.write_line(line)
-    if LINES:
-        terminalreporter.write_line(f"the networks can be drawn again with CONTRACT_SEED={SEED}")
 
 
 @pytest.fixture(scope="session")
-def report() -> Callable[[str], None]:
+def report() -> Iterator[Callable[[str], None]]:
     """Add a line to the summary of the test run."""
-    return LINES.append
+    yield LINES.append
+    LINES.append(f"the networks can be drawn again with CONTRACT_SEED={SEED}")  # each process has a seed of its own
 
 
 @pytest.fixture(scope="session")

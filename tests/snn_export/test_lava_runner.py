@@ -72,6 +72,15 @@ def test_every_run_of_a_runner_equals_the_reference_in_one_runtime(family, lower
     assert family.soon(lambda: not family.leftovers())
 
 
+@pytest.mark.parametrize("lowering", ["stock", "fused"])
+def test_a_start_does_not_compile_the_libraries_of_lavas_compiler_anew(family, lowering):
+    with lava.Runner(_network(), lowering) as runner:
+        runner.run(_inputs(1, 5))
+        compiled = list(family.folder.glob("snn-lava-*/pycache/**/*.pyc"))
+        assert compiled
+        assert [path for path in compiled if {"networkx", "pandas", "compiler"} & set(path.parts)] == []
+
+
 def test_saturations_are_counted_run_by_run(family):
     network = _network(bias=2**22)
     with lava.Runner(network, "fused") as runner:
