@@ -31,10 +31,9 @@ types: $(READY)
 
 # in two processes; Lava's own tests apart, as its many processes wait for each other by the clock
 ALONE := tests/contract tests/snn_export/test_lava.py tests/snn_export/test_lava_runner.py
-BY_TWO := -n 2 --dist loadfile --no-loadscope-reorder
 pytest: $(READY)
-	@OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest $(BY_TWO) $(ALONE:%=--ignore=%)
-	@$(BIN)/python -m pytest $(BY_TWO) $(ALONE)
+	@OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 --dist loadfile $(ALONE:%=--ignore=%)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ALONE)
 
 tables: $(READY)  ## the paper's tables, every method counted anew (runs/tables; a few minutes)
 	@$(BIN)/python -m benchmarks.tables --out runs/tables

@@ -43,16 +43,6 @@ settings.load_profile("default")
 
 Case = tuple[SpikingNetwork, dict[str, np.ndarray]]
 
-LONGEST = (
-    "test_cluster.py", "test_cli.py", "test_examples.py", "test_train.py", "test_ablations.py", "test_campaign.py",
-)  # fmt: skip
-"""Files of tests that take about a minute or more."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest files first: of two processes, none is left with one of them when the other has ended."""
-    items.sort(key=lambda item: item.path.name not in LONGEST)
-
 
 def _conv(draw: Any, rng: np.random.Generator, shape: tuple[int, ...]) -> Conv2d:
     groups = draw(st.sampled_from([g for g in (1, 2) if shape[0] % g == 0]))
