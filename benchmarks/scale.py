@@ -122,6 +122,8 @@ def memory(clips: int, workers: int, out: Path) -> Memory:
         raise SystemExit(f"the command ended with {driver.returncode}")
     seconds = time.perf_counter() - begin
     settled = np.array([x for x in samples if SETTLED * clips < x[1] < clips])
+    if len(settled) < 2:
+        raise SystemExit(f"{clips} clips are done too soon to see memory grow: give more --clips")
     slope, driver_slope = (float(np.polyfit(settled[:, 1], settled[:, i], 1)[0]) * 1000 for i in (2, 3))
     return Memory(clips, workers, seconds, tuple(samples), max(x[2] for x in samples), slope, driver_slope)
 
